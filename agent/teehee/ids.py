@@ -1,0 +1,27 @@
+"""Eliza's deterministic UUIDs, so that a Python agent knows its rooms by the same names.
+
+Source: elizaOS core `stringToUuid` and `createUniqueUuid` (the same bytes in 0.x and 1.x).
+"""
+
+import re
+import uuid
+from hashlib import sha1
+from urllib.parse import quote
+
+UUID_SHAPE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+def string_to_uuid(text: str | int) -> str:
+    """The UUID Eliza derives from `text`; a text that is a UUID already is returned as it is."""
+    text = str(text)
+    if UUID_SHAPE.fullmatch(text):
+        return text
+    digest = bytearray(sha1(quote(text, safe="-_.!~*'()").encode(), usedforsecurity=False).digest()[:16])
+    digest[8] = digest[8] & 0x3F | 0x80
+    digest[6] &= 0x0F  # version nibble 0: Eliza's own mark
+    return str(uuid.UUID(bytes=bytes(digest)))
+
+
+def create_unique_uuid(agent_id: str, base: str) -> str:
+    """One agent's own view of a user or room `base`, by Eliza's `createUniqueUuid`."""
+    return agent_id if base == agent_id else string_to_uuid(f"{base}:{agent_id}")
