@@ -1,0 +1,26 @@
+"""A character as the JSON that travels from the supervisor to the mind, and back."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from teehee.character.model import Character, Line, Style
+
+Json = Any
+
+
+def to_json(character: Character) -> Json:
+    """Everything but the secrets, which travel by the owner's channel only."""
+    value = asdict(character)
+    del value["secrets"]
+    return value
+
+
+def from_json(value: Mapping[str, Json]) -> Character:
+    """The character `to_json` wrote."""
+    given = {name: tuple(item) if isinstance(item, list) else item for name, item in value.items()}
+    given["style"] = Style(*(tuple(value["style"][part]) for part in ("all", "chat", "post")))
+    given["message_examples"] = tuple(
+        tuple(Line(line["name"], line["text"], tuple(line["actions"])) for line in talk) for talk in value["message_examples"]
+    )
+    return Character(**given)

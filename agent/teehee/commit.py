@@ -1,0 +1,112 @@
+"""Group commit over one sqlite3 connection: everything that waits goes into one fsync.
+
+No timer window: what has queued up while the loop was busy (or in the last fsync) is the group. The commit
+runs on the event loop, so one thread owns the connection and there is nothing to lock.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from teehee.errors import ConfigError, Refused, Unavailable
+
+T = TypeVar("T")
+Operation = Callable[[], Any]
+
+
+def open_database(path: Path, *, what: str) -> sqlite3.Connection:
+    """The database at `path` in WAL mode with synchronous=FULL. Raises ConfigError when it cannot be used."""
+    try:
+        db = sqlite3.connect(path, isolation_level=None, cached_statements=256, timeout=2.0)
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+        db.execute("PRAGMA foreign_keys=ON")
+        db.execute("PRAGMA secure_delete=ON")
+    except sqlite3.Error as error:
+        raise ConfigError(
+            f"the {what} {str(path)!r} cannot be opened: {error}",
+            hint="check that the data folder is writable, has room, and that no other process holds it",
+        ) from error
+    return db
+
+
+def migrate(db: sqlite3.Connection, migrations: tuple[str, ...], *, what: str) -> None:
+    """Brings `db` forward, one numbered migration at a time, each in its own transaction."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version > len(migrations):
+        raise ConfigError(
+            f"the {what} is at version {version}, this release knows {len(migrations)}",
+            hint="start the newer teehee that wrote it, or choose another data folder",
+        )
+    for number in range(version, len(migrations)):
+        db.executescript(f"BEGIN;\n{migrations[number]}\nPRAGMA user_version={number + 1};\nCOMMIT;")
+
+
+class GroupCommit:
+    """Runs operations on `db`, many to a transaction.
+
+    `run` gives a future that holds only after the commit is on disk. An operation that raises is undone alone.
+    `on_undo` is called when written rows were taken back, so that caches over them are dropped.
+    """
+
+    def __init__(self, db: sqlite3.Connection, *, on_undo: Callable[[], None] = lambda: None) -> None:
+        self.db = db
+        self.on_undo = on_undo
+        self._waiting: list[tuple[Operation, asyncio.Future[Any]]] = []
+
+    def run(self, operation: Callable[[], T]) -> "asyncio.Future[T]":
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        if not self._waiting:
+            loop.call_soon(self._flush)
+        self._waiting.append((operation, future))
+        return future
+
+    def _flush(self) -> None:
+        group, self._waiting = self._waiting, []
+        results: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
+        try:
+            self.db.execute("BEGIN IMMEDIATE")
+            for operation, future in group:
+                results.append((future, *self._attempt(operation)))
+            self.db.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._abandon(group, error)
+            return
+        for future, value, failure in results:
+            if future.done():
+                continue
+            if failure is not None:
+                future.set_exception(failure)
+            else:
+                future.set_result(value)
+
+    def _attempt(self, operation: Operation) -> tuple[Any, BaseException | None]:
+        self.db.execute("SAVEPOINT operation")
+        try:
+            value = operation()
+        except Exception as error:
+            self.db.execute("ROLLBACK TO operation")
+            self.db.execute("RELEASE operation")
+            if not isinstance(error, Refused):  # rules are checked before anything is written
+                self.on_undo()
+            if isinstance(error, sqlite3.OperationalError):
+                raise  # disk full or I/O error: the whole group is in doubt
+            return None, error
+        self.db.execute("RELEASE operation")
+        return value, None
+
+    def _abandon(self, group: list[tuple[Operation, "asyncio.Future[Any]"]], error: sqlite3.Error) -> None:
+        if self.db.in_transaction:
+            self.db.execute("ROLLBACK")
+        self.on_undo()
+        told = Unavailable(
+            f"the data folder took no write: {error}",
+            code="disk",
+            hint="free some space in the data folder; everything accepted so far is kept",
+        )
+        for _, future in group:
+            if not future.done():
+                future.set_exception(told)

@@ -1,0 +1,164 @@
+"""The gate's life: two listeners (the world's and the mind's), the terminal's socket, and the links between."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from teehee.errors import ConfigError, Refused
+from teehee.gate.connectors.terminal import TerminalConnector
+from teehee.gate.conversation import Conversation
+from teehee.gate.doorway import Doorway
+from teehee.gate.egress import Egress
+from teehee.gate.mailroom import Mailroom, parse_due
+from teehee.gate.web.api import ChatApi
+from teehee.gate.web.app import LOOPBACK, SameSite, routes
+from teehee.gate.web.page import ChatPage
+from teehee.log import configure, get_logger
+from teehee.wire import boot, child, failpoints, paths, strict
+from teehee.wire.client import Client
+from teehee.wire.messages import Ended
+from teehee.wire.server import Server
+
+Json = Any
+DEFAULT_PORT = 7337
+GRACE_SECONDS = 3
+log = get_logger()
+
+
+async def serve(settings: boot.GateBoot, life: child.Life) -> None:
+    """Runs the gate until it is told to stop; draining closes the doors to new messages first."""
+    configure("gate", settings.log_level)
+    failpoints.arm(settings.failpoint, Path(settings.data) / "failpoints")
+    folder = Path(settings.sockets)
+    async with contextlib.AsyncExitStack() as stack:
+        world = _bind(settings.host, settings.port)
+        vault, mailroom = await _vault(stack, folder)
+        mind = await stack.enter_async_context(Client(folder / "mind.sock", on_connect=_subscribe, on_notify=_hear(mailroom)))
+        public = await stack.enter_async_context(Client(folder / "vault-public.sock"))
+        egress = Egress(settings.egress, await _credentials(vault, settings.egress))
+        await egress.open()
+        stack.push_async_callback(egress.close)
+
+        faces = {face.slug: face for face in settings.faces}
+        doorway = Doorway(vault, mind, frozenset(face.agent for face in settings.faces))
+        conversation = Conversation(doorway, mailroom, mind, faces)
+        terminal = Server("terminal", folder / "terminal.sock", TerminalConnector(conversation, public).methods(), log.info)
+        await terminal.start()
+        stack.push_async_callback(terminal.close)
+
+        api = ChatApi(conversation, public)
+        site = routes(api, ChatPage(conversation, api), lambda: {"ok": True, "agents": sorted(faces)})
+        hosts = LOOPBACK if settings.host in ("127.0.0.1", "localhost", "::1") else None
+        await stack.enter_async_context(_listen(SameSite(site, hosts), world))
+        await stack.enter_async_context(_listen(egress, _bind_unix(folder / "gate.sock")))
+        life.ready(url=f"http://{_shown_host(settings.host)}:{world.getsockname()[1]}")
+        await life.stopping.wait()
+        await mailroom.settle()
+
+
+async def _vault(stack: contextlib.AsyncExitStack, folder: Path) -> tuple[Client, Mailroom]:
+    """The link to the vault: whenever it comes (back), what is due is handed to the mailroom."""
+
+    def hear(method: str, params: Json) -> None:
+        if method == "effect.due":
+            mailroom.due(parse_due(params))
+        elif method == "agent.stopped":
+            mailroom.stopped.add(params["agent"])
+        elif method == "agent.resumed":
+            mailroom.stopped.discard(params["agent"])
+
+    async def catch_up(link: Client) -> None:
+        await link.call("subscribe")
+        mailroom.due(parse_due(await link.call("effect.due")))
+
+    vault = Client(folder / "vault-gate.sock", on_connect=catch_up, on_notify=hear)
+    mailroom = Mailroom(vault)
+    return await stack.enter_async_context(vault), mailroom
+
+
+async def _subscribe(link: Client) -> None:
+    await link.call("subscribe")
+
+
+def _hear(mailroom: Mailroom) -> Any:
+    def hear(method: str, params: Json) -> None:
+        if method == "turn.ended":
+            mailroom.ended(strict.parse(Ended, params))
+
+    return hear
+
+
+async def _credentials(vault: Client, rules: tuple[boot.EgressRule, ...]) -> Mapping[str, str]:
+    """The keys the rules name, handed over by the vault; a rule whose key is missing goes without."""
+    found = {}
+    for rule in rules:
+        if rule.credential:
+            with contextlib.suppress(Refused):
+                found[rule.name] = (await vault.call("secret.get", {"name": rule.credential}))["value"]
+    return found
+
+
+class _Listener(uvicorn.Server):
+    """A server that leaves signals alone: the supervisor speaks through stdin and SIGTERM only."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _listen(app: Any, sock: socket.socket) -> AsyncIterator[None]:
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", server_header=False, date_header=False,
+        ws="none", http="httptools", timeout_graceful_shutdown=GRACE_SECONDS, h11_max_incomplete_event_size=65536,
+        limit_concurrency=4096,
+    )  # fmt: skip
+    server = _Listener(config)
+    task = asyncio.get_running_loop().create_task(server.serve(sockets=[sock]))
+    while not server.started and not task.done():
+        await asyncio.sleep(0.002)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """The world's socket. Port 0 means the usual one if it is free, else any."""
+    tries = (port,) if port else (DEFAULT_PORT, 0)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for number in tries:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((host, number))
+        except OSError as error:
+            sock.close()
+            if number == tries[-1]:
+                raise ConfigError(
+                    f"cannot listen on {host}:{number}: {error.strerror}",
+                    hint="choose another with --port, or leave it out for any that is free",
+                ) from error
+            continue
+        sock.setblocking(False)
+        return sock
+    raise AssertionError("unreachable: the last try binds or raises")
+
+
+def _bind_unix(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.bind(paths.short(path))
+    path.chmod(0o600)
+    sock.setblocking(False)
+    return sock
+
+
+def _shown_host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,86 @@
+"""The terminal connector: chat, ask and run speak to it over a Unix socket only this user can open."""
+
+import os
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from teehee.gate.conversation import Conversation, Guest, shown
+from teehee.wire import strict
+from teehee.wire.client import Client
+from teehee.wire.server import Handler
+
+Json = Any
+Params = dict[str, Json]
+SOURCE = "terminal"
+ROOM_SHAPE = re.compile(r"[a-z0-9-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """`wait` is how many seconds to wait for the answer; 0 returns once the message is kept."""
+
+    text: str
+    id: str
+    agent: str = ""
+    room: str = "main"
+    wait: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    agent: str = ""
+    room: str = "main"
+    after: int = 0
+    wait: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Ids of messages now on the screen: their outcome is written."""
+
+    ids: tuple[str, ...]
+
+
+class TerminalConnector:
+    """Delivery is exactly once: a message is shown by id and settled by the terminal's own word."""
+
+    def __init__(self, conversation: Conversation, public: Client) -> None:
+        self.conversation = conversation
+        self.public = public
+        # The socket's mode lets in this user only, so this is who speaks.
+        self.principal = f"terminal:{os.getuid()}"
+
+    def methods(self) -> dict[str, Handler]:
+        return {
+            "agents": self.agents,
+            "say": self.say,
+            "pull": self.pull,
+            "seen": self.seen,
+            "receipt": self.receipt,
+        }
+
+    def agents(self, params: Params) -> Json:
+        return [asdict(face) for face in self.conversation.faces.values()]
+
+    async def say(self, params: Params) -> Json:
+        said = strict.parse(Say, params)
+        face = self.conversation.face(said.agent)
+        return await self.conversation.say(face, self._guest(said.room), said.text, said.id, said.wait)
+
+    async def pull(self, params: Params) -> Json:
+        asked = strict.parse(Pull, params)
+        face = self.conversation.face(asked.agent)
+        return [shown(e) for e in await self.conversation.pull(face, self._guest(asked.room), asked.after, asked.wait)]
+
+    def seen(self, params: Params) -> Json:
+        self.conversation.mailroom.handed_over(strict.parse(Seen, params).ids)
+        return {}
+
+    async def receipt(self, params: Params) -> Json:
+        return await self.public.call("receipt", params)
+
+    def _guest(self, room: str) -> Guest:
+        if not ROOM_SHAPE.fullmatch(room):
+            raise strict.Malformed("room: expected 1 to 64 of a-z, 0-9 and -")
+        return Guest(SOURCE, self.principal, f"terminal:{room}", name="you")

@@ -1,0 +1,123 @@
+"""One exchange, as terminal and web both need it: say something, get what the agent answers, see the past."""
+
+import asyncio
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from teehee.gate.doorway import Doorway
+from teehee.gate.mailroom import Answer, Mailroom
+from teehee.wire import notices
+from teehee.wire.boot import Face
+from teehee.wire.client import Client
+from teehee.wire.messages import Effect, Event
+from teehee.wire.strict import Malformed
+
+Json = Any
+
+TEXT_LIMIT = 4000  # characters a person may say at once
+ID_LIMIT = 128
+WAIT_LIMIT = 120.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """Who speaks and where: `principal` is a key hash or a user id, never a name they chose."""
+
+    source: str
+    principal: str
+    room: str
+    room_type: str = "DM"
+    name: str = ""
+
+
+class Conversation:
+    """Says and pulls, for any connector whose clients fetch their messages themselves."""
+
+    def __init__(self, doorway: Doorway, mailroom: Mailroom, mind: Client, faces: dict[str, Face]) -> None:
+        self.doorway = doorway
+        self.mailroom = mailroom
+        self.mind = mind
+        self.faces = faces
+
+    def face(self, slug: str) -> Face:
+        """The agent called `slug`; the only one there is when `slug` is empty."""
+        if not slug and len(self.faces) == 1:
+            return next(iter(self.faces.values()))
+        found = self.faces.get(slug)
+        if found is None:
+            raise Malformed(f"no agent {slug[:64]!r} runs here; there are {', '.join(sorted(self.faces))}")
+        return found
+
+    async def say(self, face: Face, guest: Guest, text: str, message_id: str, wait_seconds: float) -> Json:
+        """Accepts a message durably, then waits for its answer. Repeating a message id is harmless.
+
+        Raises Malformed for a text or id that cannot be taken, Unavailable when it could not be kept.
+        """
+        event = self._event(face, guest, text, message_id)
+        expected = self.mailroom.expect(event.agent, event.source, event.event)
+        try:
+            new = await self.doorway.receive(event)
+            answer = Answer() if new else await self._answered(event)
+            if not answer.effects and wait_seconds > 0:
+                answer = await _patient(expected, min(wait_seconds, WAIT_LIMIT))
+        finally:
+            expected.cancel()
+        return self._told(face, message_id, answer)
+
+    async def pull(self, face: Face, guest: Guest, after: int, wait_seconds: float) -> list[Effect]:
+        """What `guest`'s room was told after the sequence number `after`."""
+        return list(await self.mailroom.pull(face.agent, guest.room, after, min(wait_seconds, WAIT_LIMIT)))
+
+    async def history(self, face: Face, guest: Guest, limit: int = 50) -> list[Json]:
+        """The last words said here by people, oldest first, as the mind remembers them."""
+        asked = {"agent": face.agent, "source": guest.source, "room": guest.room, "limit": limit}
+        found: list[Json] = await self.mind.call("room.history", asked, patience=5.0)
+        return found
+
+    async def _answered(self, event: Event) -> Answer:
+        return Answer(await self.mailroom.answered(event.agent, event.source, event.event))
+
+    def _event(self, face: Face, guest: Guest, text: str, message_id: str) -> Event:
+        if not text.strip():
+            raise Malformed("text: expected something to say")
+        if len(text) > TEXT_LIMIT:
+            raise Malformed(f"text: {len(text)} characters, at most {TEXT_LIMIT} are taken at once")
+        if not 0 < len(message_id) <= ID_LIMIT:
+            raise Malformed(f"id: expected 1 to {ID_LIMIT} characters")
+        # Bound to the speaker, so that nobody can take a stranger's message id first.
+        event = hashlib.sha256(f"{guest.principal}\n{guest.room}\n{message_id}".encode()).hexdigest()[:32]
+        return Event(
+            agent=face.agent, source=guest.source, event=event, principal=guest.principal, room=guest.room,
+            kind="message", text=text, at=time.time_ns() // 1_000_000, name=guest.name, room_type=guest.room_type,
+        )  # fmt: skip
+
+    def _told(self, face: Face, message_id: str, answer: Answer) -> Json:
+        told: dict[str, Json] = {"id": message_id, "agent": face.name, "state": "waiting", "messages": []}
+        if answer.effects:
+            told["state"] = "answered"
+            told["messages"] = [shown(effect) for effect in answer.effects]
+        elif answer.ended:
+            told["state"] = answer.ended
+            told["notice"] = notices.sentence(answer.ended, face.name)
+        return told
+
+
+def shown(effect: Effect) -> Json:
+    """A reply as clients get it: `seq` is the cursor of the next pull, `id` the receipt's name."""
+    return {
+        "id": effect.id,
+        "seq": effect.seq,
+        "text": effect.text,
+        "at": effect.at,
+        "receipt": {"effect": effect.id, "leaf": effect.leaf, "verb": effect.verb},
+    }
+
+
+async def _patient(expected: "asyncio.Future[Answer]", seconds: float) -> Answer:
+    try:
+        async with asyncio.timeout(seconds):
+            return await expected
+    except TimeoutError:
+        return Answer()

@@ -1,0 +1,47 @@
+"""The way in: every event is witnessed by the vault and kept by the mind before its sender is told so."""
+
+import asyncio
+import hashlib
+from typing import Any
+
+from teehee.errors import ConfigError
+from teehee.log import get_logger
+from teehee.wire import failpoints
+from teehee.wire.client import Client
+from teehee.wire.messages import Event
+
+Json = Any
+log = get_logger()
+
+
+class Doorway:
+    """Hands an inbound event to vault and mind at the same time and waits for both commits."""
+
+    def __init__(self, vault: Client, mind: Client, agents: frozenset[str]) -> None:
+        self.vault = vault
+        self.mind = mind
+        self.agents = agents
+
+    async def receive(self, event: Event) -> bool:
+        """True when the event is new, False when it was known. Raises Unavailable when either stays away.
+
+        Safe to repeat: (agent, source, event) is unique on both sides.
+        """
+        if event.agent not in self.agents:
+            raise ConfigError(f"no agent {event.agent!r} runs here")
+        failpoints.hit("gate.event.received")
+        witness = {
+            "agent": event.agent,
+            "source": event.source,
+            "event": event.event,
+            "principal": event.principal,
+            "room": event.room,
+            "kind": event.kind,
+            "digest": hashlib.sha256(event.text.encode()).hexdigest(),
+        }
+        _, accepted = await asyncio.gather(
+            self.vault.call("event.witness", witness), self.mind.call("event.accept", event.to_json())
+        )
+        failpoints.hit("gate.event.witnessed")
+        log.debug("event_accepted", source=event.source, room=event.room, new=accepted["new"])
+        return bool(accepted["new"])

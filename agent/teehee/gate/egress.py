@@ -1,0 +1,148 @@
+"""The way out for the mind: named rules of (method, host, path prefix), credentials put in here.
+
+The mind asks `/egress/<rule>/<path>` on the gate's Unix socket. Where that leads, and with which key, is the
+rule's business; redirects are not followed, proxy and CA variables are not read, TLS roots come with the package.
+"""
+
+import json
+import posixpath
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import aiohttp
+
+from teehee.log import get_logger
+from teehee.wire.boot import EgressRule
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+REQUEST_LIMIT = 4 << 20
+ANSWER_LIMIT = 2 << 20
+FORWARDED = frozenset({b"content-type", b"accept"})
+RETURNED = frozenset({"content-type", "retry-after"})
+log = get_logger()
+
+
+class EgressRefused(Exception):
+    """An answer of the gate itself, told apart from the provider's by the header `x-teehee-egress`."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class Egress:
+    """An ASGI application, served to the mind only. `credentials` maps a rule's name to its bearer key."""
+
+    def __init__(self, rules: tuple[EgressRule, ...], credentials: Mapping[str, str]) -> None:
+        self.rules = {rule.name: rule for rule in rules}
+        self.credentials = credentials
+        self.session: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        encrypted = any(rule.base_url.startswith("https:") for rule in self.rules.values())
+        connector = aiohttp.TCPConnector(limit=256, ssl=_packaged_roots() if encrypted else True)
+        self.session = aiohttp.ClientSession(connector=connector, trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
+
+    async def close(self) -> None:
+        if self.session is not None:
+            await self.session.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        try:
+            rule, rest = self._rule(scope)
+            body = await _read(receive)
+            await self._forward(rule, rest, scope, body, send)
+        except EgressRefused as refused:
+            log.warning("egress_refused", code=refused.code, path=scope["path"][:200], reason=str(refused))
+            await _answer(send, refused.status, {"error": {"code": refused.code, "message": str(refused)}}, refused.code)
+
+    def _rule(self, scope: Scope) -> tuple[EgressRule, str]:
+        """The rule that allows this request, and the path below its base. Anything else is refused."""
+        parts = scope["path"].split("/", 3)
+        if len(parts) < 4 or parts[1] != "egress":
+            raise EgressRefused(404, "no-such-way", "expected /egress/<rule>/<path>")
+        rule = self.rules.get(parts[2])
+        if rule is None:
+            raise EgressRefused(403, "no-such-rule", f"no egress rule {parts[2][:64]!r}")
+        rest = "/" + parts[3]
+        if unquote(rest) != rest or posixpath.normpath(rest) != rest or "\\" in rest:
+            raise EgressRefused(403, "path-not-plain", "the path must be plain: no escapes, no dots, no double slashes")
+        if scope["method"] not in rule.methods:
+            raise EgressRefused(403, "method-not-allowed", f"{scope['method']} is not allowed by rule {rule.name!r}")
+        if not any(rest == prefix or rest.startswith(prefix + "/") for prefix in rule.prefixes):
+            raise EgressRefused(403, "path-not-allowed", f"{rest[:100]!r} is not below a path of rule {rule.name!r}")
+        if scope.get("query_string"):
+            raise EgressRefused(403, "query-not-allowed", "this way out takes no query")
+        return rule, rest
+
+    async def _forward(self, rule: EgressRule, rest: str, scope: Scope, body: bytes, send: Send) -> None:
+        assert self.session is not None
+        headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"] if k in FORWARDED}
+        if key := self.credentials.get(rule.name):
+            headers["authorization"] = f"Bearer {key}"
+        url = rule.base_url.rstrip("/") + rest
+        timeout = aiohttp.ClientTimeout(total=rule.timeout_seconds, sock_connect=10)
+        try:
+            async with self.session.request(
+                scope["method"], url, data=body, headers=headers, timeout=timeout, allow_redirects=False
+            ) as answer:
+                content = await _read_answer(answer)
+        except TimeoutError:
+            raise EgressRefused(504, "slow", f"{_host(rule)} took longer than {rule.timeout_seconds:g} s") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise EgressRefused(502, "unreachable", f"{_host(rule)}: {type(error).__name__}") from None
+        kept = [(k.lower().encode(), v.encode("latin-1", "replace")) for k, v in answer.headers.items() if k.lower() in RETURNED]
+        await send({"type": "http.response.start", "status": answer.status, "headers": kept})
+        await send({"type": "http.response.body", "body": content})
+
+
+async def _read(receive: Receive) -> bytes:
+    chunks, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise EgressRefused(400, "gone", "the mind went away")
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > REQUEST_LIMIT:
+            raise EgressRefused(413, "request-too-large", f"a request may have {REQUEST_LIMIT} bytes")
+        chunks.append(chunk)
+        if not message.get("more_body"):
+            return b"".join(chunks)
+
+
+async def _read_answer(answer: aiohttp.ClientResponse) -> bytes:
+    chunks, size = [], 0
+    async for chunk in answer.content.iter_any():
+        size += len(chunk)
+        if size > ANSWER_LIMIT:
+            answer.close()
+            raise EgressRefused(502, "answer-too-large", f"the answer passed {ANSWER_LIMIT} bytes")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def _answer(send: Send, status: int, value: object, code: str) -> None:
+    headers = [(b"content-type", b"application/json"), (b"x-teehee-egress", code.encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(value).encode()})
+
+
+def _packaged_roots() -> ssl.SSLContext:
+    import certifi
+
+    return ssl.create_default_context(cafile=certifi.where())
+
+
+def _host(rule: EgressRule) -> str:
+    return urlsplit(rule.base_url).netloc
+
+

@@ -1,0 +1,78 @@
+"""The world listener's routes, and what no request passes without."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from teehee.gate.web.api import ChatApi, guarded, reply
+from teehee.gate.web.page import ChatPage
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
+
+
+def routes(api: ChatApi, page: ChatPage, health: Callable[[], dict[str, Any]]) -> Starlette:
+    async def healthz(request: Request) -> Response:
+        """GET /healthz: is this process serving, and whom does it reach?"""
+        state = health()
+        return reply(state, 200 if state["ok"] else 503)
+
+    return Starlette(
+        routes=[
+            Route("/api/chat/{agent}/messages", guarded(api.post), methods=["POST"]),
+            Route("/api/chat/{agent}/messages", guarded(api.pull), methods=["GET"]),
+            Route("/api/receipts/{effect}", guarded(api.receipt), methods=["GET"]),
+            Route("/api/agents", guarded(api.agents), methods=["GET"]),
+            Route("/chat/{agent}", guarded(page.show), methods=["GET"]),
+            Route("/chat/{agent}", guarded(page.say), methods=["POST"]),
+            Route("/static/{name}", guarded(page.static), methods=["GET"]),
+            Route("/healthz", guarded(healthz), methods=["GET"]),
+            Route("/", guarded(page.home), methods=["GET"]),
+        ]
+    )
+
+
+class SameSite:
+    """Lets in only requests that name this host, and writes only from this site's own pages.
+
+    Against DNS rebinding (a stranger's name that points at loopback) and cross-site posts.
+    """
+
+    def __init__(self, app: App, hosts: frozenset[str] | None) -> None:
+        self.app = app
+        self.hosts = hosts  # None: bound wider than loopback, any name may lead here
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (reason := self._foreign(scope)):
+            await Response(reason + "\n", 403, media_type="text/plain")(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+    def _foreign(self, scope: Scope) -> str:
+        host = origin = site = ""
+        for name, value in scope["headers"]:
+            if name == b"host":
+                host = value.decode("latin-1").lower()
+            elif name == b"origin":
+                origin = value.decode("latin-1").lower()
+            elif name == b"sec-fetch-site":
+                site = value.decode("latin-1").lower()
+        if self.hosts is not None and _without_port(host) not in self.hosts:
+            return "This agent answers under its own address only."
+        if scope["method"] != "GET":
+            if origin and origin.partition("://")[2] != host:
+                return "Another site may not write here."
+            if site and site not in ("same-origin", "none"):
+                return "Another site may not write here."
+        return ""
+
+
+def _without_port(host: str) -> str:
+    return host.rsplit(":", 1)[0] if not host.endswith("]") else host

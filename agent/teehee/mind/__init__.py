@@ -1,0 +1,1 @@
+"""The mind: it reads what was said and decides what to answer."""

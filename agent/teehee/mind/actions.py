@@ -1,0 +1,86 @@
+"""Runs the actions a decision names, each on its own: one that fails never takes the others with it."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from teehee.errors import ActionFailed, AskAgain
+from teehee.log import get_logger
+from teehee.mind.respond import Decision
+from teehee.plugin import Action, Result, Turn
+
+Json = Any
+ACTION_SECONDS = 30.0
+SILENT = frozenset({"IGNORE", "NONE"})
+log = get_logger()
+
+
+def find(actions: Sequence[Action], name: str) -> Action | None:
+    """Eliza's match: the name, else a simile; case and underscores do not count."""
+    wanted = _plain(name)
+    for action in actions:
+        if _plain(action.name) == wanted:
+            return action
+    for action in actions:
+        if any(_plain(simile) == wanted for simile in action.similes):
+            return action
+    return None
+
+
+def arguments(action: Action, parameters: Mapping[str, Json]) -> tuple[Any, ...]:
+    """The handler's arguments after the turn. Raises AskAgain, naming the field that is wrong."""
+    if action.arguments is None:
+        return ()
+    try:
+        return (action.arguments.model_validate(parameters.get(action.name, {})),)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "arguments"
+        raise AskAgain(f"parameters for {action.name}: {where}: {first['msg']}") from None
+
+
+async def run(turn: Turn, decision: Decision) -> list[Result]:
+    """What the named actions did, in order. Unknown names are skipped and logged.
+
+    Raises AskAgain before anything has run when arguments are wrong, ActionFailed when nothing worked.
+    """
+    found = [(name, find(turn.actions, name)) for name in decision.actions]
+    chosen = [(action, arguments(action, decision.parameters)) for _, action in found if action is not None]
+    for name, action in found:
+        if action is None:
+            log.info("action_unknown", action=name)
+    if not chosen and decision.text:
+        return [Result(decision.text)]
+    results, failures = [], []
+    for action, given in chosen:
+        try:
+            results.append(await _run_one(turn, action, given))
+        except ActionFailed as error:
+            failures.append(str(error))
+    if failures and not any(result.text for result in results):
+        raise ActionFailed("; ".join(failures))
+    return results
+
+
+def is_silence(decision: Decision) -> bool:
+    """Did the model choose to say nothing? IGNORE beside words means the words (Eliza's rule)."""
+    return bool(decision.actions) and set(decision.actions) <= SILENT and not decision.text
+
+
+async def _run_one(turn: Turn, action: Action, given: tuple[Any, ...]) -> Result:
+    if action.fits is not None and not action.fits(turn):
+        return Result()
+    try:
+        async with asyncio.timeout(ACTION_SECONDS):
+            return await action.handler(turn, *given)
+    except ActionFailed:
+        raise
+    except Exception as error:
+        log.exception("action_failed", action=action.name)
+        raise ActionFailed(f"{action.name} failed: {type(error).__name__}") from error
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").lower()

@@ -1,0 +1,92 @@
+"""One agent, put together: character, plugins in order, brain, services."""
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from teehee import registry
+from teehee.character.model import Character
+from teehee.log import get_logger
+from teehee.mind import models
+from teehee.mind.state import StateComposer
+from teehee.plugin import Action, Evaluator, EventHandler, Plugin
+from teehee.wire import boot
+
+TEXT_LARGE = "TEXT_LARGE"
+log = get_logger()
+
+
+@dataclass(slots=True)
+class Agent:
+    """What the turn needs to know of an agent."""
+
+    id: str
+    character: Character
+    brain: models.Brain
+    patience: float  # seconds one model call may take
+    actions: tuple[Action, ...]
+    state: StateComposer
+    evaluators: tuple[Evaluator, ...]
+    events: Mapping[str, tuple[EventHandler, ...]]
+    services: dict[type, object] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextlib.asynccontextmanager
+async def open_agent(
+    booted: boot.MindAgent, character: Character, found: dict[str, registry.Found], settings: Mapping[str, str],
+    session: aiohttp.ClientSession,
+) -> AsyncIterator[Agent]:  # fmt: skip
+    """The agent, with its services running; they are closed in reverse order."""
+    loaded = registry.load(character.plugins, found)
+    for error in loaded.out:
+        log.warning("plugin_out", plugin=error.plugin, reason=str(error), hint=error.hint)
+    plugins = sorted(loaded.plugins, key=lambda p: -p.priority)
+    offered = [plugin.models[TEXT_LARGE] for plugin in plugins if TEXT_LARGE in plugin.models]
+    async with contextlib.AsyncExitStack() as stack:
+        agent = Agent(
+            id=booted.agent,
+            character=character,
+            brain=models.choose(booted, character, offered, session),
+            patience=booted.brain.timeout_seconds + 2 * models.MARGIN_SECONDS,
+            actions=_unique_actions(loaded.plugins),
+            state=StateComposer([p for plugin in loaded.plugins for p in plugin.providers]),
+            evaluators=tuple(e for plugin in loaded.plugins for e in plugin.evaluators),
+            events=_events(loaded.plugins),
+            settings=settings,
+        )
+        for plugin in loaded.plugins:
+            await _start_services(plugin, agent, stack)
+        log.info("agent_ready", agent=character.name, plugins=[p.name for p in loaded.plugins])
+        yield agent
+
+
+def _unique_actions(plugins: Sequence[Plugin]) -> tuple[Action, ...]:
+    """All actions; of two with one name the first stays (Eliza's rule)."""
+    actions: dict[str, Action] = {}
+    for plugin in plugins:
+        for action in plugin.actions:
+            if action.name in actions:
+                log.warning("action_name_taken", action=action.name, plugin=plugin.name)
+            actions.setdefault(action.name, action)
+    return tuple(actions.values())
+
+
+def _events(plugins: Sequence[Plugin]) -> dict[str, tuple[EventHandler, ...]]:
+    events: dict[str, tuple[EventHandler, ...]] = {}
+    for plugin in plugins:
+        for name, handlers in plugin.events.items():
+            events[name] = (*events.get(name, ()), *handlers)
+    return events
+
+
+async def _start_services(plugin: Plugin, agent: Agent, stack: contextlib.AsyncExitStack) -> None:
+    for make in plugin.services:
+        try:
+            service = await stack.enter_async_context(make(agent.character, agent.settings))
+        except Exception as error:  # a plugin's service may raise anything; the agent goes on without it
+            log.warning("service_out", plugin=plugin.name, error=f"{type(error).__name__}: {error}")
+            continue
+        agent.services[type(service)] = service

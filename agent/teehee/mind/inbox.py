@@ -1,0 +1,178 @@
+"""The inbox: every event is a row first; rooms take turns in order, side by side with other rooms."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from teehee.errors import Unavailable
+from teehee.log import get_logger
+from teehee.mind import turn as turns
+from teehee.mind.agent import Agent
+from teehee.mind.afterwards import Afterwards
+from teehee.plugin import Spoken
+from teehee.store.mind_store import Memory, MindStore, Row
+from teehee.wire import failpoints, strict
+from teehee.wire.messages import Effect, Ended, Event
+
+Json = Any
+BACKOFF = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # seconds between tries while a model is away
+log = get_logger()
+
+
+class Inbox:
+    """Accepts events durably and runs their turns. `tell` lets the gate know of turns that end without words."""
+
+    def __init__(
+        self, desk: turns.Desk, agents: Mapping[str, Agent], afterwards: Afterwards, tell: Callable[[Ended], None], parallel: int
+    ) -> None:
+        self.desk = desk
+        self.store: MindStore = desk.store
+        self.agents = agents
+        self.afterwards = afterwards
+        self.tell = tell
+        self._slots = asyncio.Semaphore(parallel)
+        self._queues: dict[str, deque[Row]] = {}
+        self._workers: set[asyncio.Task[None]] = set()
+        self._tries: dict[int, int] = {}  # row -> how often its turn was postponed
+        self._closing = False
+
+    # -- in
+
+    async def accept(self, params: dict[str, Json]) -> Json:
+        """The gate's `event.accept`: on disk before it is answered, then in its room's queue."""
+        event = strict.parse(Event, params)
+        if event.agent not in self.agents:
+            raise strict.Malformed(f"no agent {event.agent[:64]!r} in this mind")
+
+        def write() -> int | None:
+            seq = self._keep(event)
+            failpoints.hit("mind.inbox.before-commit")
+            return seq
+
+        seq = await self.store.commit.run(write)
+        failpoints.hit("mind.inbox.after-commit")
+        if seq is not None:
+            self._enqueue(Row(seq, event))
+        return {"new": seq is not None}
+
+    def _keep(self, event: Event) -> int | None:
+        message = turns.message_of(event)
+        self.desk.recent.waiting.add(message.id)
+        seq = self.store.accept(event)
+        if seq is not None:
+            self.store.meet(message.agent_id, message.room_id, message.entity_id, event)
+            content = {"text": event.text, "source": event.source, "name": message.name, "channelType": event.room_type}
+            self.store.remember(
+                Memory(message.id, "messages", event.at, content, message.entity_id, event.agent, message.room_id)
+            )
+        return seq
+
+    async def recover(self) -> None:
+        """Takes up again what an earlier life of this process left open."""
+        rows = self.store.open_rows(tuple(self.agents))
+        for row in rows:
+            self.desk.recent.waiting.add(turns.message_of(row.event).id)
+            self.desk.recent.reopened.add(row.event.event)
+        for row in rows:
+            self._enqueue(row)
+        if rows:
+            log.info("inbox_recovered", rows=len(rows))
+
+    # -- the rooms
+
+    def _enqueue(self, row: Row) -> None:
+        room = f"{row.event.agent}/{row.event.room}"
+        queue = self._queues.get(room)
+        if queue is not None:
+            queue.append(row)
+            return
+        self._queues[room] = deque([row])
+        worker = asyncio.get_running_loop().create_task(self._work(room))
+        self._workers.add(worker)
+        worker.add_done_callback(self._workers.discard)
+
+    async def _work(self, room: str) -> None:
+        queue = self._queues[room]
+        while queue and not self._closing:
+            async with self._slots:
+                pause = await self._turn(queue[0])
+            if pause is None:
+                queue.popleft()
+            else:
+                await asyncio.sleep(pause)
+        del self._queues[room]
+
+    async def _turn(self, row: Row) -> float | None:
+        """Runs a row's turn; None when it has ended, else the seconds to wait before it is tried again."""
+        agent, event = self.agents[row.event.agent], row.event
+        try:
+            effects = await turns.run(self.desk, agent, row)
+        except turns.Ending as ending:
+            await self._end(row, ending.code)
+        except Unavailable as away:
+            return self._postpone(row, away)
+        except Exception:  # the turn's supervisor: whatever a turn raises ends that turn alone
+            log.exception("turn_failed", room=event.room)
+            await self._end(row, "failed")
+        else:
+            self._said(agent, row, effects)
+        return None
+
+    def _said(self, agent: Agent, row: Row, effects: list[Effect]) -> None:
+        self._heard(row)
+        message = turns.message_of(row.event)
+        for effect in effects:
+            self.desk.recent.add(message.room_id, message.agent_id, turns.spoken(agent, effect))
+        self.afterwards.expect(row, effects)
+        log.info("reply_committed", agent=agent.character.name, source=row.event.source, parts=len(effects))
+
+    async def _end(self, row: Row, code: str) -> None:
+        await self.store.commit.run(lambda: self.store.close_row(row.seq, "ended", code))
+        self._heard(row)
+        self.tell(Ended(row.event.agent, row.event.source, row.event.event, code))
+        log.info("turn_ended", code=code, source=row.event.source)
+
+    def _postpone(self, row: Row, away: Unavailable) -> float:
+        tries = self._tries.get(row.seq, 0)
+        self._tries[row.seq] = tries + 1
+        code = away.code if away.code.startswith("model-") else "failed"
+        self.tell(Ended(row.event.agent, row.event.source, row.event.event, code, final=False))
+        pause = max(BACKOFF[min(tries, len(BACKOFF) - 1)], min(away.retry_after, BACKOFF[-1]) if tries else 0.0)
+        log.warning("turn_postponed", code=away.code, reason=str(away), again_in=pause)
+        return pause
+
+    def _heard(self, row: Row) -> None:
+        """The message is past now: later turns see it among what was said."""
+        self._tries.pop(row.seq, None)
+        event = row.event
+        message = turns.message_of(event)
+        self.desk.recent.waiting.discard(message.id)
+        self.desk.recent.reopened.discard(event.event)
+        self.desk.recent.add(message.room_id, message.agent_id, Spoken(message.name, message.text, own=False))
+
+    async def close(self, seconds: float) -> None:
+        """Finishes the turns that are running, or gives up on them after `seconds`: their rows stay open."""
+        self._closing = True
+        if self._workers:
+            _, late = await asyncio.wait(self._workers, timeout=seconds)
+            for worker in late:
+                worker.cancel()
+
+    def history(self, params: dict[str, Json]) -> Json:
+        """The gate's `room.history`: what people said in a room, oldest first."""
+        asked = strict.parse(_History, params)
+        message = turns.message_of(Event(asked.agent, asked.source, "", "", asked.room, "message", "", time.time_ns() // 1_000_000))
+        found = self.store.latest(message.room_id, "messages", 2 * min(asked.limit, 200))
+        said = [{"at": m.created_at, "text": str(m.content.get("text", ""))} for m in found if m.entity_id != asked.agent]
+        return said[: asked.limit][::-1]
+
+
+@dataclass(frozen=True, slots=True)
+class _History:
+    agent: str
+    source: str
+    room: str
+    limit: int = 50

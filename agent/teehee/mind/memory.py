@@ -1,0 +1,44 @@
+"""What a turn remembers and recalls: Eliza memories, scoped to its room."""
+
+import itertools
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from teehee import ids
+from teehee.plugin import Message, Recall
+from teehee.store.mind_store import Memory, MindStore
+
+Json = Any
+
+
+class RoomMemory:
+    """Memories of one turn. Ids follow from the message, so a turn run again remembers nothing twice."""
+
+    def __init__(self, store: MindStore, message: Message) -> None:
+        self.store = store
+        self.message = message
+        self._numbers = itertools.count()
+
+    async def remember(self, text: str, table: str, data: Mapping[str, Json]) -> None:
+        said = self.message
+        memory = Memory(
+            id=ids.string_to_uuid(f"{said.id}/{table}/{next(self._numbers)}"),
+            type=table,
+            created_at=time.time_ns() // 1_000_000,
+            content={"text": text, "data": dict(data)},
+            entity_id=said.entity_id,
+            agent_id=said.agent_id,
+            room_id=said.room_id,
+        )
+        await self.store.commit.run(lambda: self.store.remember(memory))
+
+    async def recall(self, table: str, limit: int) -> list[Recall]:
+        found = self.store.latest(self.message.room_id, table, limit)
+        return [
+            Recall(
+                str(m.content.get("text", "")), m.content.get("data", {}), datetime.fromtimestamp(m.created_at / 1000, UTC)
+            )
+            for m in found
+        ]

@@ -1,0 +1,135 @@
+"""Who answers: the classic brain, a plugin's model, or one OpenAI-shaped endpoint through the gate's egress."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import aiohttp
+
+from teehee.errors import AskAgain, Unavailable
+from teehee.mind import prompt, respond
+from teehee.mind.classic import ClassicBrain, Skill
+from teehee.plugin import Character, ModelHandler, State, Turn
+from teehee.wire import boot, paths
+
+Json = Any
+MARGIN_SECONDS = 5.0  # the gate gives up first, so that its reason arrives
+
+
+class Brain(Protocol):
+    """Answers a turn in Eliza's response format; raises Unavailable or AskAgain."""
+
+    async def answer(self, turn: Turn, stable: State, fresh: State, reason: str) -> str: ...
+
+
+class Classic:
+    """The classic brain: no weights, no network, the character's own lines."""
+
+    def __init__(self, character: Character) -> None:
+        self.brain = ClassicBrain(character)
+
+    async def answer(self, turn: Turn, stable: State, fresh: State, reason: str) -> str:
+        skills = [Skill(a.name, a.similes, a.description) for a in turn.actions if a.fits is None or a.fits(turn)]
+        said = [line.text for line in turn.recent if line.own]
+        found = self.brain.answer(turn.message.text, said=said, skills=skills, speaker=turn.message.name)
+        return respond.write(found.text, found.actions)
+
+
+class FromPlugin:
+    """A model a plugin brought, under Eliza's type TEXT_LARGE."""
+
+    def __init__(self, handler: ModelHandler) -> None:
+        self.handler = handler
+
+    async def answer(self, turn: Turn, stable: State, fresh: State, reason: str) -> str:
+        return await self.handler(prompt.compose(turn, stable, fresh, reason))
+
+
+class Endpoint:
+    """The thin chat model: POST /chat/completions, by way of the gate, which holds address and key."""
+
+    def __init__(self, session: aiohttp.ClientSession, brain: boot.Brain) -> None:
+        self.session = session
+        self.brain = brain
+        self.url = f"http://gate/egress/{brain.rule}/chat/completions"
+
+    async def answer(self, turn: Turn, stable: State, fresh: State, reason: str) -> str:
+        asked = {
+            "model": self.brain.model,
+            "messages": prompt.compose(turn, stable, fresh, reason),
+            "temperature": self.brain.temperature,
+            "max_tokens": self.brain.max_tokens,
+        }
+        data = json.dumps(asked, ensure_ascii=False).encode()
+        headers = {"content-type": "application/json", "accept": "application/json"}
+        timeout = aiohttp.ClientTimeout(total=self.brain.timeout_seconds + MARGIN_SECONDS)
+        try:
+            async with self.session.post(self.url, data=data, headers=headers, timeout=timeout) as answer:
+                content = await answer.read()
+        except TimeoutError:
+            raise Unavailable("the model took too long", code="model-slow", retry_after=5.0) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise Unavailable(f"the gate is away: {type(error).__name__}", code="model-down") from None
+        _check_status(answer.status, answer.headers, content)
+        return _content(content)
+
+
+def open_session(sockets: Path) -> aiohttp.ClientSession:
+    """The mind's only HTTP client: it can reach the gate's socket and nothing else."""
+    connector = aiohttp.UnixConnector(paths.short(sockets / "gate.sock"), limit=64)
+    return aiohttp.ClientSession(connector=connector, trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
+
+
+def _check_status(status: int, headers: Any, content: bytes) -> None:
+    """Raises Unavailable with a code people get a sentence for; a provider's own words go to the log only."""
+    refused = headers.get("x-teehee-egress", "")
+    if refused == "slow":
+        raise Unavailable("the model took too long", code="model-slow", retry_after=5.0)
+    if refused == "answer-too-large":
+        raise AskAgain("it was far too long")
+    if refused or status >= 500:
+        raise Unavailable(f"the model is down ({status} {refused})", code="model-down", retry_after=2.0)
+    if status == 429:
+        raise Unavailable("the model is busy", code="model-busy", retry_after=_seconds(headers.get("retry-after", "")))
+    if status in (401, 403):
+        raise Unavailable(f"the model denied us ({status})", code="model-denied", retry_after=30.0)
+    if status != 200:
+        raise Unavailable(f"the model answered {status}: {content[:200]!r}", code="model-down", retry_after=10.0)
+
+
+def _seconds(text: str) -> float:
+    return min(float(text), 120.0) if text.isascii() and text.isdigit() else 5.0
+
+
+def _content(content: bytes) -> str:
+    """The words in a chat completion. Raises AskAgain for an empty one, Unavailable for what is none."""
+    try:
+        value = json.loads(content.decode())
+        text = value["choices"][0]["message"]["content"]
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
+        raise Unavailable("the model's answer is no chat completion", code="model-down", retry_after=5.0) from None
+    if not isinstance(text, str) or not text.strip():
+        raise AskAgain("it was empty")
+    return text.encode("utf-8", "replace").decode()
+
+
+def choose(
+    agent: boot.MindAgent, character: Character, offered: Sequence[ModelHandler], session: aiohttp.ClientSession
+) -> Brain:
+    """The configured endpoint, else a plugin's model, else the classic brain."""
+    if agent.brain.rule:
+        return Endpoint(session, agent.brain)
+    if offered:
+        return FromPlugin(offered[0])
+    return Classic(character)
+
+
+async def within(brain: Brain, seconds: float, turn: Turn, stable: State, fresh: State, reason: str) -> str:
+    """The brain's answer, or Unavailable when it takes longer than the turn can wait."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await brain.answer(turn, stable, fresh, reason)
+    except TimeoutError:
+        raise Unavailable("the model took too long", code="model-slow", retry_after=5.0) from None

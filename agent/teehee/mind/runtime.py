@@ -1,0 +1,83 @@
+"""The mind's life: agents opened, inbox recovered, the gate let in."""
+
+import contextlib
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from teehee import registry
+from teehee.character import codec
+from teehee.log import configure, get_logger
+from teehee.mind import models
+from teehee.mind.afterwards import Afterwards
+from teehee.mind.agent import Agent, open_agent
+from teehee.mind.inbox import Inbox
+from teehee.mind.recent import Recent
+from teehee.mind.turn import Desk
+from teehee.store.mind_store import MindStore
+from teehee.wire import boot, child, failpoints, strict
+from teehee.wire.client import Client
+from teehee.wire.messages import Ended, Settled
+from teehee.wire.server import Server
+
+Json = Any
+STOP_SECONDS = 5.0
+log = get_logger()
+
+
+async def serve(settings: boot.MindBoot, life: child.Life) -> None:
+    """Runs the mind until it is told to stop; running turns are finished or left for the next start."""
+    configure("mind", settings.log_level)
+    failpoints.arm(settings.failpoint, Path(settings.data) / "failpoints")
+    if settings.plugin_path:
+        sys.path.append(settings.plugin_path)
+    sockets = Path(settings.sockets)
+    async with contextlib.AsyncExitStack() as stack:
+        store = MindStore(Path(settings.data) / "mind.db")
+        stack.callback(store.close)
+        session = await stack.enter_async_context(models.open_session(sockets))
+        agents = await _agents(stack, settings, session)
+        await store.commit.run(lambda: _settle_in(store, agents))
+
+        def hear(method: str, params: Json) -> None:
+            if method == "effect.settled":
+                afterwards.heard(strict.parse(Settled, params))
+
+        async def catch_up(link: Client) -> None:
+            await link.call("subscribe")
+            await afterwards.catch_up(link)
+
+        vault = Client(sockets / "vault-mind.sock", on_connect=catch_up, on_notify=hear)
+        desk = Desk(store, Recent(store), vault)
+        afterwards = Afterwards(desk, agents)
+        stack.push_async_callback(afterwards.close)
+        await stack.enter_async_context(vault)
+
+        def tell(ended: Ended) -> None:
+            server.push("turn.ended", ended.to_json())
+
+        inbox = Inbox(desk, agents, afterwards, tell, settings.rooms_in_parallel)
+        methods = {"event.accept": inbox.accept, "room.history": inbox.history}
+        server = Server("gate", sockets / "mind.sock", methods, log.info)
+        await inbox.recover()
+        await server.start()
+        stack.push_async_callback(server.close)
+        life.ready(agents={agent.character.name: type(agent.brain).__name__ for agent in agents.values()})
+        await life.stopping.wait()
+        await inbox.close(STOP_SECONDS)
+
+
+async def _agents(stack: contextlib.AsyncExitStack, settings: boot.MindBoot, session: Any) -> dict[str, Agent]:
+    found = registry.installed(settings.plugin_path)
+    agents = {}
+    for booted in settings.agents:
+        character = codec.from_json(booted.character)
+        opening = open_agent(booted, character, found, settings.settings, session)
+        agents[booted.agent] = await stack.enter_async_context(opening)
+    return agents
+
+
+def _settle_in(store: MindStore, agents: dict[str, Agent]) -> None:
+    for agent in agents.values():
+        store.settle_in(agent.id, agent.character.name, time.time_ns() // 1_000_000)

@@ -1,0 +1,220 @@
+"""One turn, from an accepted event to a committed intent: the only file that calls the steps in order.
+
+    inbox row -> state -> decide (journaled) -> actions -> last-mile check -> vault.submit -> remember on outcome
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from teehee import ids, lastmile
+from teehee.errors import ActionFailed, AskAgain, Refused
+from teehee.log import get_logger
+from teehee.mind import actions, models, prompt, respond
+from teehee.mind.agent import Agent
+from teehee.mind.memory import RoomMemory
+from teehee.mind.recent import Recent
+from teehee.plugin import Message, Part, Result, Spoken, Turn
+from teehee.store.mind_store import MindStore, Row
+from teehee.wire import failpoints, strict
+from teehee.wire.client import Client
+from teehee.wire.messages import Effect, Event
+
+REPLY_VERBS = {"web": "web.reply", "terminal": "terminal.reply"}
+WITNESS_TRIES, WITNESS_PAUSE = 40, 0.05  # the gate may be a moment behind the mind
+log = get_logger()
+
+
+class Ending(Exception):
+    """The turn ends with nothing to deliver; `code` is one of wire.notices."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What every turn works with."""
+
+    store: MindStore
+    recent: Recent
+    vault: Client
+
+
+async def run(desk: Desk, agent: Agent, row: Row) -> list[Effect]:
+    """Answers one inbox row; gives the committed effects.
+
+    Raises Ending when nothing is to be said, Unavailable when the model or the vault is away and the row
+    should be tried again.
+    """
+    turn = begin(desk, agent, row.event)
+    if known := await _committed(desk, row.event):
+        return known
+    try:
+        parts = await _decide(desk, agent, turn, row)
+    except AskAgain as error:
+        log.warning("answer_unfit", reason=str(error))
+        raise Ending("model-unfit") from error
+    except ActionFailed as error:
+        log.warning("turn_failed", reason=str(error))
+        raise Ending("failed") from error
+    return await _submit(desk, row.event, parts)
+
+
+def begin(desk: Desk, agent: Agent, event: Event) -> Turn:
+    """The turn as plugins see it: who, where, when, and chance seeded by the message."""
+    message = message_of(event)
+    now = datetime.fromtimestamp(event.at / 1000, UTC)
+    return Turn(
+        message=message,
+        character=agent.character,
+        now=now,
+        random=random.Random(f"{message.id}"),
+        sample=random.Random(f"{message.room_id}/{now:%Y-%m-%d}"),
+        memory=RoomMemory(desk.store, message),
+        recent=desk.recent.lines(message.room_id, message.agent_id),
+        actions=agent.actions,
+        providers=agent.state.providers,
+        services=agent.services,
+        settings=agent.settings,
+    )
+
+
+def message_of(event: Event) -> Message:
+    """The event under Eliza's ids."""
+    room_id = ids.create_unique_uuid(event.agent, event.room)
+    return Message(
+        id=ids.create_unique_uuid(event.agent, f"{event.source}-{event.event}"),
+        entity_id=ids.create_unique_uuid(event.agent, event.principal),
+        room_id=room_id,
+        agent_id=event.agent,
+        text=event.text,
+        name=event.name or "someone",
+        source=event.source,
+        room_type=event.room_type,
+        at=datetime.fromtimestamp(event.at / 1000, UTC),
+    )
+
+
+async def _decide(desk: Desk, agent: Agent, turn: Turn, row: Row) -> list[str]:
+    """The texts of this turn. What does not parse or may not be shown is asked again, once, with the reason."""
+    answer, reason = row.answer, ""
+    for attempt in (1, 2):
+        if answer is None:
+            failpoints.hit("mind.model.before-call")
+            answer = await _ask(agent, turn, reason)
+            failpoints.hit("mind.model.after-call")
+            _journal(desk, row, answer)
+        try:
+            return await _act(agent, turn, respond.parse(answer))
+        except AskAgain as error:
+            if attempt == 2:
+                raise
+            log.info("answer_asked_again", reason=str(error))
+            answer, reason = None, str(error)
+    raise AssertionError("unreachable: the second attempt returns or raises")
+
+
+async def _ask(agent: Agent, turn: Turn, reason: str) -> str:
+    stable = await agent.state.stable(turn)
+    fresh = await agent.state.fresh(turn)
+    answer = await models.within(agent.brain, agent.patience, turn, stable, fresh, reason)
+    named = _providers_named(answer)
+    if named and not reason and agent.state.offers(named):
+        fresh = await agent.state.fresh(turn, named)
+        answer = await models.within(agent.brain, agent.patience, turn, stable, fresh, reason)
+    return answer
+
+
+def _providers_named(answer: str) -> tuple[str, ...]:
+    try:
+        return respond.parse(answer).providers
+    except AskAgain:
+        return ()
+
+
+def _journal(desk: Desk, row: Row, answer: str) -> None:
+    """Writes the answer down while the turn goes on: a crash from here on does not pay the model twice."""
+
+    def write() -> None:
+        desk.store.journal(row.seq, answer)
+        failpoints.hit("mind.journal.before-commit")
+
+    written = desk.store.commit.run(write)
+    written.add_done_callback(lambda done: failpoints.hit("mind.journal.after-commit") if not done.exception() else None)
+
+
+async def _act(agent: Agent, turn: Turn, decision: respond.Decision) -> list[str]:
+    if actions.is_silence(decision):
+        raise Ending("ignored")
+    ours = prompt.instructions(agent.character.name)
+    turn.reply = _shown(decision.text, ours) if decision.text else ""
+    results = await actions.run(turn, decision)
+    texts = [text for result in results if (text := _result_text(result, turn, ours))]
+    if not texts:
+        raise Ending("ignored") if actions.is_silence(decision) else AskAgain("it had no words to say")
+    return texts
+
+
+def _shown(text: str, ours: Sequence[str]) -> str:
+    """The words as a person may see them. Raises AskAgain when they may not."""
+    verdict = lastmile.check(text, instructions=ours)
+    if verdict.refused:
+        raise AskAgain(f"the words cannot be shown to a person ({verdict.rule})")
+    return verdict.text
+
+
+def _result_text(result: Result, turn: Turn, ours: Sequence[str]) -> str:
+    """An action's own words; those that may not be shown are left out, by name."""
+    if not result.text or result.text == turn.reply:
+        return result.text
+    verdict = lastmile.check(result.text, instructions=ours)
+    if verdict.refused:
+        log.warning("action_words_held_back", rule=verdict.rule)
+        return ""
+    return verdict.text
+
+
+async def _committed(desk: Desk, event: Event) -> list[Effect]:
+    """What an earlier life of this turn got committed already; asked only when there was one."""
+    if event.event not in desk.recent.reopened:
+        return []
+    question = {"agent": event.agent, "source": event.source, "event": event.event}
+    found = await desk.vault.call("effect.for_event", question)
+    return [strict.parse(Effect, item, "effect") for item in found["effects"]]
+
+
+async def _submit(desk: Desk, event: Event, texts: list[str]) -> list[Effect]:
+    """Asks the vault for one intent per text, all in one commit. Raises Ending when a rule says no."""
+    parts = [Part(REPLY_VERBS.get(event.source, f"{event.source}.reply"), event.room, text) for text in texts]
+    wanted = {
+        "agent": event.agent,
+        "source": event.source,
+        "event": event.event,
+        "parts": [{"verb": p.verb, "room": p.room, "text": p.text} for p in parts],
+    }
+    failpoints.hit("mind.submit.before-call")
+    for attempt in range(WITNESS_TRIES):
+        try:
+            given = await desk.vault.call("effect.submit", wanted)
+            break
+        except Refused as refused:
+            if refused.rule == "base.event-not-witnessed" and attempt < WITNESS_TRIES - 1:
+                await asyncio.sleep(WITNESS_PAUSE)
+                continue
+            log.warning("submission_refused", rule=refused.rule, reason=refused.reason)
+            raise Ending(_ending_code(refused.rule)) from refused
+    failpoints.hit("mind.submit.after-call")
+    return [strict.parse(Effect, item, "effect") for item in given["effects"]]
+
+
+def _ending_code(rule: str) -> str:
+    return {"base.stopped": "stopped", "base.event-not-witnessed": "unwitnessed"}.get(rule, "refused")
+
+
+def spoken(agent: Agent, effect: Effect) -> Spoken:
+    """A reply as a line of the room's recent past."""
+    return Spoken(agent.character.name, effect.text, own=True)

@@ -1,0 +1,108 @@
+"""Finds plugins by name, loads only what a character asks for, and puts them in order of need.
+
+A plugin that cannot be loaded is out, by name, with the reason; the agent goes on without it.
+"""
+
+import importlib.metadata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from teehee.errors import ConfigError, PluginError
+from teehee.plugin import Plugin
+
+GROUP = "teehee.plugins"
+ALWAYS = ("bootstrap",)
+REQUIRED_MARK = "!"  # a character may write "dice!": without this plugin the agent does not start
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A plugin that is installed: known by its metadata, not yet imported."""
+
+    name: str
+    distribution: str
+    version: str
+    entry: importlib.metadata.EntryPoint
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The plugins of one character, in order, and the reasons of those that are out."""
+
+    plugins: tuple[Plugin, ...]
+    out: tuple[PluginError, ...]
+
+
+def installed(path: str = "") -> dict[str, Found]:
+    """Every plugin that is installed, and in the folder `path` beside; nothing is imported."""
+    found = {}
+    for distribution in _distributions(path):
+        for entry in distribution.entry_points:
+            if entry.group == GROUP and entry.name not in found:
+                found[entry.name] = Found(entry.name, distribution.name, distribution.version, entry)
+    return found
+
+
+def _distributions(path: str) -> Iterable[importlib.metadata.Distribution]:
+    yield from importlib.metadata.distributions()
+    if path:
+        yield from importlib.metadata.distributions(path=[path])
+
+
+def plain_name(written: str) -> str:
+    """`dice` for every way a character may write it: `@elizaos/plugin-dice`, `plugin-dice`, `Dice!`."""
+    name = written.strip().rstrip(REQUIRED_MARK).rsplit("/", 1)[-1].lower()
+    for prefix in ("plugin-", "client-", "teehee-", "teehee_"):
+        name = name.removeprefix(prefix)
+    return name
+
+
+def load(wanted: Sequence[str], found: dict[str, Found]) -> Loaded:
+    """The named plugins and what they require, in an order where each comes after its needs.
+
+    Raises ConfigError only for a plugin the character marks as required.
+    """
+    required = {plain_name(name) for name in wanted if name.strip().endswith(REQUIRED_MARK)}
+    loaded: dict[str, Plugin | PluginError] = {}
+    for name in dict.fromkeys([*ALWAYS, *map(plain_name, wanted)]):
+        _load_one(name, found, loaded, ())
+    out = tuple(value for value in loaded.values() if isinstance(value, PluginError))
+    for error in out:
+        if error.plugin in required:
+            raise ConfigError(str(error), hint=error.hint or "the character marks it as required") from error
+    return Loaded(tuple(value for value in loaded.values() if isinstance(value, Plugin)), out)
+
+
+def _load_one(
+    name: str, found: dict[str, Found], loaded: dict[str, Plugin | PluginError], above: tuple[str, ...]
+) -> Plugin | PluginError:
+    if name in loaded:
+        return loaded[name]
+    if name in above:
+        return PluginError(name, f"requires itself by way of {' -> '.join(above)}")
+    try:
+        plugin = _import(name, found)
+        for need in plugin.requires:
+            if isinstance(met := _load_one(plain_name(need), found, loaded, (*above, name)), PluginError):
+                raise PluginError(name, f"needs {need!r}, which is out: {met}")
+    except PluginError as error:
+        loaded[name] = error
+        return error
+    loaded[name] = plugin
+    return plugin
+
+
+def _import(name: str, found: dict[str, Found]) -> Plugin:
+    if name not in found:
+        raise PluginError(name, "is not installed", hint=f"pip install teehee-{name}, or take it out of the character")
+    try:
+        value = found[name].entry.load()
+    except Exception as error:  # a plugin's import may raise anything
+        raise PluginError(name, f"cannot be imported: {type(error).__name__}: {error}") from error
+    if not isinstance(value, Plugin):
+        raise PluginError(name, f"its entry point names {type(value).__name__}, expected a teehee.plugin.Plugin")
+    if value.routes:
+        raise PluginError(name, "declares routes, which this release does not serve yet")
+    if value.connector:
+        raise PluginError(name, "declares a connector, which this release does not run yet")
+    return value

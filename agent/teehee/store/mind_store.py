@@ -1,0 +1,138 @@
+"""Every question the mind asks of its database, each a function; writes run inside the caller's group commit."""
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from teehee import commit
+from teehee.store import schema
+from teehee.wire import strict
+from teehee.wire.messages import Event
+
+Json = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An inbox row: an accepted event and, once there is one, the model's journaled answer."""
+
+    seq: int
+    event: Event
+    answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Eliza's Memory: `type` is the table it belongs to, `created_at` milliseconds, `content` Eliza's Content."""
+
+    id: str
+    type: str
+    created_at: int
+    content: Mapping[str, Json]
+    entity_id: str
+    agent_id: str
+    room_id: str
+
+
+class MindStore:
+    """The mind's database. `commit.run(operation)` gives a future that holds after the fsync."""
+
+    def __init__(self, path: Path) -> None:
+        self.db: sqlite3.Connection = commit.open_database(path, what="mind's store")
+        commit.migrate(self.db, schema.MIGRATIONS, what="mind's store")
+        self.commit = commit.GroupCommit(self.db, on_undo=self._forget_known)
+        self._known: set[tuple[str, str]] = set()  # (room, entity) pairs whose rows are there
+
+    def close(self) -> None:
+        self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.db.close()
+
+    def _forget_known(self) -> None:
+        self._known.clear()
+
+    # -- the inbox
+
+    def accept(self, event: Event) -> int | None:
+        """Keeps an event; its row's number, or None when it is known. An ended row for want of a witness reopens."""
+        done = self.db.execute(
+            "INSERT OR IGNORE INTO inbox (agent, source, event, body, at) VALUES (?,?,?,?,?)",
+            (event.agent, event.source, event.event, json.dumps(event.to_json(), ensure_ascii=False), event.at),
+        )
+        if done.rowcount == 1:
+            return done.lastrowid
+        row = self.db.execute(
+            "UPDATE inbox SET state='open', code='' WHERE agent=? AND source=? AND event=? AND state='ended'"
+            " AND code='unwitnessed' RETURNING seq",
+            (event.agent, event.source, event.event),
+        ).fetchone()
+        return None if row is None else int(row[0])
+
+    def journal(self, seq: int, answer: str) -> None:
+        self.db.execute("UPDATE inbox SET answer=? WHERE seq=?", (answer, seq))
+
+    def close_row(self, seq: int, state: str, code: str = "") -> None:
+        self.db.execute("UPDATE inbox SET state=?, code=? WHERE seq=?", (state, code, seq))
+
+    def open_rows(self, agents: Sequence[str]) -> list[Row]:
+        """What was accepted and has no end yet, oldest first."""
+        rows = self.db.execute("SELECT seq, body, answer FROM inbox WHERE state='open' ORDER BY seq")
+        found = [Row(seq, strict.parse(Event, json.loads(body)), answer) for seq, body, answer in rows]
+        return [row for row in found if row.event.agent in agents]
+
+    # -- who and where
+
+    def meet(self, agent_id: str, room_id: str, entity_id: str, event: Event) -> None:
+        """Makes sure that room, entity and participation have their rows."""
+        if (room_id, entity_id) in self._known:
+            return
+        self.db.execute(
+            "INSERT OR IGNORE INTO rooms (id, agent_id, source, type, channel_id, name, created_at) VALUES (?,?,?,?,?,?,?)",
+            (room_id, agent_id, event.source, event.room_type, event.room, "", event.at),
+        )
+        self.db.execute(
+            "INSERT INTO entities (id, agent_id, names, created_at) VALUES (?,?,?,?)"
+            " ON CONFLICT (id) DO UPDATE SET names=excluded.names",
+            (entity_id, agent_id, json.dumps([event.name or event.principal]), event.at),
+        )
+        self.db.execute(
+            "INSERT OR IGNORE INTO participants (entity_id, room_id, agent_id, created_at) VALUES (?,?,?,?)",
+            (entity_id, room_id, agent_id, event.at),
+        )
+        if len(self._known) > 50_000:
+            self._known.clear()
+        self._known.add((room_id, entity_id))
+
+    def settle_in(self, agent_id: str, name: str, at: int) -> None:
+        """The agent's own row."""
+        self.db.execute(
+            "INSERT INTO agents VALUES (?,?,?) ON CONFLICT (id) DO UPDATE SET name=excluded.name", (agent_id, name, at)
+        )
+
+    # -- memories
+
+    def remember(self, memory: Memory) -> None:
+        """Stores a memory; the same id again changes nothing."""
+        self.db.execute(
+            "INSERT OR IGNORE INTO memories (id, type, created_at, content, entity_id, agent_id, room_id)"
+            " VALUES (?,?,?,?,?,?,?)",
+            (memory.id, memory.type, memory.created_at, json.dumps(dict(memory.content), ensure_ascii=False),
+             memory.entity_id, memory.agent_id, memory.room_id),
+        )  # fmt: skip
+
+    def latest(self, room_id: str, kind: str, limit: int) -> list[Memory]:
+        """The last `limit` memories of a room, newest first."""
+        rows = self.db.execute(
+            "SELECT id, type, created_at, content, entity_id, agent_id, room_id FROM memories"
+            " WHERE room_id=? AND type=? ORDER BY seq DESC LIMIT ?",
+            (room_id, kind, limit),
+        )
+        return [Memory(*row[:3], json.loads(row[3]), *row[4:]) for row in rows]
+
+    def count(self, room_id: str, kind: str) -> int:
+        (number,) = self.db.execute(
+            "SELECT COUNT(*) FROM memories WHERE room_id=? AND type=?", (room_id, kind)
+        ).fetchone()
+        return int(number)

@@ -1,0 +1,155 @@
+"""The doors of gate and mind: witnessed events in, intents judged, outcomes written down."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from teehee.vault.core import Core
+from teehee.wire import failpoints, strict
+from teehee.wire.messages import Effect, Outcome, Settled, Submission, Witness
+from teehee.wire.server import Handler
+
+Json = Any
+Params = dict[str, Json]
+Push = Callable[[str, str, Params], None]  # role, method, params
+
+EXPIRY_MS = 24 * 3_600_000  # an undelivered message older than this is told as expired
+
+
+class Doors:
+    """The hot path. `push` tells a role what was committed, never before it was."""
+
+    def __init__(self, core: Core, push: Push) -> None:
+        self.core = core
+        self.push = push
+
+    def mind(self) -> dict[str, Handler]:
+        return {
+            "effect.submit": self.submit,
+            "effect.for_event": self.for_event,
+            "effect.settled": self.settled,
+        }
+
+    def gate(self) -> dict[str, Handler]:
+        return {
+            "event.witness": self.witness,
+            "effect.due": self.due,
+            "effect.for_event": self.for_event,
+            "effect.in_room": self.in_room,
+            "effect.outcome": self.outcome,
+            "secret.get": self.secret_get,
+            "secret.rotate": self.secret_rotate,
+        }
+
+    async def expire(self) -> None:
+        """Ends, for ever, what was due for a day and never fetched."""
+        now = self.core.now_ms()
+        for ended in await self.core.commit.run(lambda: self.core.ledger.expire(now - EXPIRY_MS, now)):
+            self._tell_settled(ended)
+
+    async def witness(self, params: Params) -> Json:
+        event = strict.parse(Witness, params)
+        now = self.core.now_ms()
+
+        def record() -> bool:
+            new = self.core.ledger.witness(event, now)
+            failpoints.hit("vault.witness.before-commit")
+            return new
+
+        new = await self.core.commit.run(record)
+        failpoints.hit("vault.witness.after-commit")
+        return {"new": new}
+
+    async def submit(self, params: Params) -> Json:
+        wanted = strict.parse(Submission, params)
+        now = self.core.now_ms()
+
+        def decide() -> tuple[list[Effect], bool]:
+            decided = self.core.ledger.submit(wanted, now)
+            failpoints.hit("vault.intent.before-commit")
+            return decided
+
+        effects, new = await self.core.commit.run(decide)
+        failpoints.hit("vault.intent.after-commit")
+        told = [effect.to_json() for effect in effects]
+        if new:
+            self.push("gate", "effect.due", {"effects": told})
+        return {"effects": told}
+
+    async def outcome(self, params: Params) -> Json:
+        ended = strict.parse(Outcome, params)
+        now = self.core.now_ms()
+
+        def settle() -> Settled | None:
+            settled = self.core.ledger.settle(ended, now)
+            failpoints.hit("vault.outcome.before-commit")
+            return settled
+
+        settled = await self.core.commit.run(settle)
+        failpoints.hit("vault.outcome.after-commit")
+        if settled is not None:
+            self._tell_settled(settled)
+        return {"new": settled is not None}
+
+    def _tell_settled(self, settled: Settled) -> None:
+        self.push("mind", "effect.settled", settled.to_json())
+
+    def for_event(self, params: Params) -> Json:
+        asked = strict.parse(_EventQuestion, params)
+        effects = self.core.ledger.of_event(asked.agent, asked.source, asked.event)
+        return {"effects": [e.to_json() for e in effects]}
+
+    def settled(self, params: Params) -> Json:
+        wanted = strict.parse(_EffectIds, params)
+        found = self.core.ledger.settled_after(tuple(self.core.identities.agents), wanted.effects)
+        return {"settled": [s.to_json() for s in found]}
+
+    def due(self, params: Params) -> Json:
+        return {"effects": [e.to_json() for e in self.core.ledger.due()]}
+
+    def in_room(self, params: Params) -> Json:
+        asked = strict.parse(_RoomQuestion, params)
+        effects = self.core.ledger.in_room(asked.agent, asked.room, asked.after, asked.limit)
+        seen = self.core.ledger.open_up_to(asked.agent, asked.room, asked.after) if asked.after else []
+        return {"effects": [e.to_json() for e in effects], "seen": seen}
+
+    def secret_get(self, params: Params) -> Json:
+        version, value = self.core.secrets.get(strict.parse(_SecretName, params).name)
+        return {"version": version, "value": value}
+
+    async def secret_rotate(self, params: Params) -> Json:
+        """Replaces a secret the gate refreshed, only if nobody did so before it."""
+        asked = strict.parse(_Rotation, params)
+        return {"version": await self.core.commit.run(lambda: self.core.secrets.rotate(asked.name, asked.version, asked.value))}
+
+
+@dataclass(frozen=True, slots=True)
+class _EventQuestion:
+    agent: str
+    source: str
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
+class _EffectIds:
+    effects: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _RoomQuestion:
+    agent: str
+    room: str
+    after: int = 0
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class _SecretName:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Rotation:
+    name: str
+    version: int
+    value: str

@@ -1,0 +1,228 @@
+"""The effect ledger: witnessed events in, committed intents out, one outcome each.
+
+Every function here runs inside one transaction of the caller's group commit: the row, its leaf, its budget and
+the mark on its event stand or fall together.
+"""
+
+import hashlib
+import json
+import os
+import sqlite3
+import uuid
+from collections.abc import Sequence
+
+from teehee.errors import Refused
+from teehee.evidence import leaf
+from teehee.vault import budget, policy
+from teehee.vault.actionlog import ActionLog
+from teehee.vault.identities import Agent, Identities
+from teehee.vault.seal import Seal
+from teehee.wire.messages import DELIVERED, OUTCOMES, UNKNOWN, Effect, Outcome, Part, Settled, Submission, Witness
+
+NAMESPACE = uuid.UUID("7ee7ee00-0000-5000-8000-000000000001")
+COLUMNS = "id, seq, agent, source, event, part, verb, room, payload, leaf, at, state"
+OPEN = ("due", "sending")
+ROWS_LIMIT = 500
+
+
+class Ledger:
+    """What was seen, what may leave, how it ended."""
+
+    def __init__(self, db: sqlite3.Connection, log: ActionLog, identities: Identities, seal: Seal) -> None:
+        self.db = db
+        self.log = log
+        self.identities = identities
+        self.seal = seal
+
+    # -- witnessing
+
+    def witness(self, event: Witness, at: int) -> bool:
+        """Records that the gate saw `event`; False when it was known already. The first telling is kept."""
+        self.identities.get(event.agent)
+        done = self.db.execute(
+            "INSERT OR IGNORE INTO events (agent, source, event, principal, room, kind, digest, at)"
+            " VALUES (?,?,?,?,?,?,?,?)",
+            (event.agent, event.source, event.event, event.principal, event.room, event.kind, event.digest, at),
+        )
+        return done.rowcount == 1
+
+    # -- intents
+
+    def submit(self, wanted: Submission, at: int) -> tuple[list[Effect], bool]:
+        """The committed effects of `wanted`, and whether they are new.
+
+        The same submission again gives the same effects. Raises Refused, naming the rule.
+        """
+        agent = self.identities.get(wanted.agent)
+        known = self.of_event(wanted.agent, wanted.source, wanted.event) if wanted.event else []
+        if known and _same(known, wanted.parts):
+            return known, False
+        policy.check(agent.policy, wanted, self._witnessed(wanted), stopped=agent.identity.stopped)
+        effects = [self._intend(agent, wanted, number, at) for number in range(len(wanted.parts))]
+        if wanted.event:
+            self.db.execute(
+                "UPDATE events SET answered_at=? WHERE agent=? AND source=? AND event=?",
+                (at, wanted.agent, wanted.source, wanted.event),
+            )
+        return effects, True
+
+    def _witnessed(self, wanted: Submission) -> policy.Witnessed | None:
+        row = self.db.execute(
+            "SELECT room, answered_at FROM events WHERE agent=? AND source=? AND event=?",
+            (wanted.agent, wanted.source, wanted.event),
+        ).fetchone()
+        return None if row is None else policy.Witnessed(row[0], row[1] is not None)
+
+    def _intend(self, agent: Agent, wanted: Submission, number: int, at: int) -> Effect:
+        identity, part = agent.identity, wanted.parts[number]
+        effect = str(uuid.uuid5(NAMESPACE, f"{identity.key_id}/{wanted.source}/{wanted.event or wanted.key}/{number}"))
+        reference = self._reserve(agent, wanted, part, at)
+        salt = os.urandom(16)
+        digest = hashlib.sha256(part.text.encode()).hexdigest()
+        index = self.log.append(
+            identity.key_id,
+            leaf.Intent(
+                agent=identity.key_id,
+                at=at,
+                epoch=identity.epoch,
+                effect=effect,
+                verb=part.verb,
+                room=leaf.commit("room", salt, part.room.encode()),
+                event=leaf.commit("event", salt, wanted.event.encode()) if wanted.event else "",
+                payload=leaf.commit("payload", salt, part.text.encode()),
+                policy=identity.policy_hash,
+                budget=reference.partition("/")[2].partition("/")[0],
+            ),
+        )
+        done = self.db.execute(
+            "INSERT INTO effects (id, agent, source, event, part, verb, room, payload, digest, salt, leaf, budget, epoch,"
+            " at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            (effect, identity.agent, wanted.source, wanted.event, number, part.verb, part.room,
+             self.seal.seal("effects", effect, 1, part.text.encode()), digest, salt, index, reference,
+             identity.epoch, at),
+        )  # fmt: skip
+        return Effect(
+            effect, done.lastrowid or 0, identity.agent, wanted.source, wanted.event, number, part.verb, part.room,
+            part.text, index, at, "due",
+        )  # fmt: skip
+
+    def _reserve(self, agent: Agent, wanted: Submission, part: Part, at: int) -> str:
+        key_id = agent.identity.key_id
+        if wanted.event:
+            return budget.reserve(self.db, key_id, f"replies/{part.room}", agent.policy.replies_per_room_minute, at)
+        cap = agent.policy.posts_per_day.get(part.verb, 0)
+        return budget.reserve(self.db, key_id, f"posts/{part.verb}", cap, at, length_ms=86_400_000)
+
+    # -- outcomes
+
+    def settle(self, outcome: Outcome, at: int) -> Settled | None:
+        """Writes an outcome and its leaf; None when the effect had one already.
+
+        Raises Refused for an effect that was never committed and for a state there is not.
+        """
+        if outcome.state not in OUTCOMES:
+            raise Refused("base.outcome-unknown", f"no outcome {outcome.state[:32]!r}")
+        row = self.db.execute(
+            "SELECT seq, agent, source, event, state, budget, epoch FROM effects WHERE id=?", (outcome.id,)
+        ).fetchone()
+        if row is None:
+            raise Refused("base.effect-unknown", "no such effect was ever committed")
+        seq, agent_id, source, event, state, reference, _ = row
+        if state not in OPEN:
+            return None
+        identity = self.identities.get(agent_id).identity
+        index = self.log.append(
+            identity.key_id,
+            leaf.Outcome(
+                agent=identity.key_id,
+                at=at,
+                epoch=identity.epoch,
+                effect=outcome.id,
+                state=outcome.state,
+                detail=outcome.detail,
+            ),
+        )
+        self.db.execute(
+            "UPDATE effects SET state=?, detail=?, outcome_leaf=?, settled_at=? WHERE id=?",
+            (outcome.state, outcome.detail, index, at, outcome.id),
+        )
+        # What may have left counts as having left: only a certain failure gives the budget back.
+        budget.settle(self.db, identity.key_id, reference, spent=outcome.state in (DELIVERED, UNKNOWN))
+        return Settled(outcome.id, seq, agent_id, source, event, outcome.state)
+
+    def expire(self, before: int, at: int) -> list[Settled]:
+        """Ends what nobody came for since `before`."""
+        rows = self.db.execute(
+            "SELECT id, agent FROM effects WHERE state='due' AND at<? ORDER BY seq LIMIT ?", (before, ROWS_LIMIT)
+        ).fetchall()
+        ended = [
+            self.settle(Outcome(effect, "expired", "nobody-came"), at)
+            for effect, agent in rows
+            if agent in self.identities.agents
+        ]
+        return [settled for settled in ended if settled is not None]
+
+    # -- questions
+
+    def due(self) -> list[Effect]:
+        """Everything open, oldest first; what belongs to a stopped agent is held back."""
+        rows = self.db.execute(f"SELECT {COLUMNS} FROM effects WHERE state IN ('due','sending') ORDER BY seq")
+        return [self._effect(row) for row in rows if self._may_leave(row[2])]
+
+    def of_event(self, agent: str, source: str, event: str) -> list[Effect]:
+        rows = self.db.execute(
+            f"SELECT {COLUMNS} FROM effects WHERE agent=? AND source=? AND event=? ORDER BY part", (agent, source, event)
+        )
+        return [self._effect(row) for row in rows]
+
+    def in_room(self, agent: str, room: str, after: int, limit: int) -> list[Effect]:
+        """What the room has been or is to be told, past the sequence number `after`."""
+        self.identities.get(agent)
+        rows = self.db.execute(
+            f"SELECT {COLUMNS} FROM effects WHERE agent=? AND room=? AND seq>? AND state IN ('due','delivered')"
+            " ORDER BY seq LIMIT ?",
+            (agent, room, after, min(limit, ROWS_LIMIT)),
+        )
+        return [self._effect(row) for row in rows if row[-1] == "delivered" or self._may_leave(agent)]
+
+    def open_up_to(self, agent: str, room: str, seq: int) -> list[str]:
+        """Ids of what the room's client says it has seen though no outcome was written yet."""
+        rows = self.db.execute(
+            "SELECT id FROM effects WHERE state IN ('due','sending') AND agent=? AND room=? AND seq<=?",
+            (agent, room, seq),
+        )
+        return [effect for (effect,) in rows]
+
+    def settled_after(self, agents: Sequence[str], effects: Sequence[str]) -> list[Settled]:
+        """How the named effects ended, for a mind that was away; open ones are left out."""
+        found = []
+        for effect in effects:
+            row = self.db.execute("SELECT id, seq, agent, source, event, state FROM effects WHERE id=?", (effect,)).fetchone()
+            if row is not None and row[2] in agents and row[5] not in OPEN:
+                found.append(Settled(*row))
+        return found
+
+    def receipt_row(self, effect: str) -> tuple[str, int, int | None, str]:
+        """Where an effect stands in the log: (agent, intent leaf, outcome leaf or None, state)."""
+        row = self.db.execute("SELECT agent, leaf, outcome_leaf, state FROM effects WHERE id=?", (effect,)).fetchone()
+        if row is None:
+            raise Refused("log.no-such-effect", f"no effect {effect[:64]!r} was ever committed")
+        return str(row[0]), int(row[1]), row[2], str(row[3])
+
+    def _may_leave(self, agent: str) -> bool:
+        found = self.identities.agents.get(agent)
+        return found is not None and not found.identity.stopped
+
+    def _effect(self, row: Sequence[object]) -> Effect:
+        values = list(row)
+        values[8] = self.seal.open("effects", str(row[0]), 1, bytes(row[8])).decode()  # type: ignore[arg-type] # BLOB
+        return Effect(*values)  # type: ignore[arg-type] # the columns are the fields, in order
+
+
+def _same(known: Sequence[Effect], parts: Sequence[Part]) -> bool:
+    return [(e.verb, e.room, e.text) for e in known] == [(p.verb, p.room, p.text) for p in parts]
+
+
+def fingerprint(config: object) -> str:
+    """The hash that stands for a configuration in a genesis leaf."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,123 @@
+"""The owner's door: configure, stop, resume, secrets; every request signed and numbered."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from teehee.errors import Refused
+from teehee.evidence import leaf
+from teehee.vault.core import Core
+from teehee.vault.doors import Push
+from teehee.vault.ledger import fingerprint
+from teehee.vault.log import log
+from teehee.vault.owner import Envelope, OwnerDesk, Request
+from teehee.wire import strict
+from teehee.wire.messages import Configure, Identity
+from teehee.wire.server import Handler
+
+Json = Any
+Params = dict[str, Json]
+
+
+class OwnerDoor:
+    """`on_configured` opens the other doors: until an owner configures, there is nothing to ask or answer."""
+
+    def __init__(self, core: Core, desk: OwnerDesk, push: Push, on_configured: Callable[[], Awaitable[None]]) -> None:
+        self.core = core
+        self.desk = desk
+        self.push = push
+        self.on_configured = on_configured
+
+    def methods(self) -> dict[str, Handler]:
+        return {"request": self.owner_request}
+
+    async def owner_request(self, params: Params) -> Json:
+        envelope = strict.parse(Envelope, params)
+        request = self.desk.check_signature(envelope)
+        methods = {
+            "configure": self._configure,
+            "stop": self._stop,
+            "resume": self._resume,
+            "secret.set": self._secret_set,
+            "secret.names": self._secret_names,
+        }
+        if request.method not in methods:
+            raise Refused("owner.method-unknown", f"no {request.method[:64]!r}; known are {', '.join(methods)}")
+        await self.core.commit.run(lambda: self.desk.take_number(envelope.key, request.seq))
+        return await methods[request.method](envelope, request)
+
+    async def _configure(self, envelope: Envelope, request: Request) -> Json:
+        """Admits the agents, opens their next epoch, keeps their secrets, and only then opens the other doors."""
+        wanted = strict.parse(Configure, request.params)
+        admitted = [(await self.core.identities.admit(config), config) for config in wanted.agents]
+
+        def write() -> list[Identity]:
+            now = self.core.now_ms()
+            for name, value in wanted.secrets.items():
+                self.core.secrets.put(name, value)
+            written = []
+            for identity, config in admitted:
+                current = self.core.identities.write(identity, config)
+                self._epoch_leaf(current, config.package, fingerprint(dict(config.policy)), now)
+                written.append(current)
+            return written
+
+        identities = await self.core.commit.run(write)
+        await self.on_configured()
+        log("configured", agents=[i.name for i in identities], secrets=sorted(wanted.secrets), trust=self.core.ring.trust)
+        minted = {identity.agent for identity, _ in admitted if identity.minted}
+        return {"agents": [asdict(i) | {"minted": i.agent in minted} for i in identities], "trust": self.core.ring.trust}
+
+    def _epoch_leaf(self, identity: Identity, package: str, config: str, now: int) -> None:
+        facts = {"agent": identity.key_id, "at": now, "epoch": identity.epoch, "package": package}
+        keys = {"log": identity.log_key}
+        kind = leaf.Genesis if identity.epoch == 1 else leaf.Epoch
+        index = self.core.log.append(identity.key_id, kind(**facts, keys=keys))
+        self.core.db.execute("UPDATE epochs SET state='lost' WHERE key_id=? AND state!='lost'", (identity.key_id,))
+        self.core.db.execute("INSERT INTO epochs VALUES (?,?,?,?,'held')", (identity.key_id, identity.epoch, index, now))
+
+    async def _stop(self, envelope: Envelope, request: Request) -> Json:
+        return await self._set_stopped(envelope, request, stopped=True)
+
+    async def _resume(self, envelope: Envelope, request: Request) -> Json:
+        return await self._set_stopped(envelope, request, stopped=False)
+
+    async def _set_stopped(self, envelope: Envelope, request: Request, *, stopped: bool) -> Json:
+        agents = strict.parse(_Agents, request.params).agents or tuple(self.core.identities.agents)
+        kind = leaf.Stop if stopped else leaf.Resume
+
+        def write() -> list[Identity]:
+            now = self.core.now_ms()
+            written = []
+            for agent in agents:
+                if self.core.identities.get(agent).identity.stopped == stopped:
+                    continue
+                identity = self.core.identities.set_stopped(agent, stopped)
+                entry = kind(agent=identity.key_id, at=now, epoch=identity.epoch, by=envelope.key, seq=request.seq)
+                self.core.log.append(identity.key_id, entry)
+                written.append(identity)
+            return written
+
+        changed = await self.core.commit.run(write)
+        for identity in changed:
+            self.push("gate", "agent.stopped" if stopped else "agent.resumed", {"agent": identity.agent})
+            log("agent_stopped" if stopped else "agent_resumed", agent=identity.name)
+        return {"changed": [identity.name for identity in changed]}
+
+    async def _secret_set(self, envelope: Envelope, request: Request) -> Json:
+        asked = strict.parse(_Secret, request.params)
+        return {"version": await self.core.commit.run(lambda: self.core.secrets.put(asked.name, asked.value))}
+
+    async def _secret_names(self, envelope: Envelope, request: Request) -> Json:
+        return {"names": self.core.secrets.names()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Agents:
+    agents: tuple[str, ...] = ()  # none named: all
+
+
+@dataclass(frozen=True, slots=True)
+class _Secret:
+    name: str
+    value: str

@@ -1,0 +1,137 @@
+"""The public door: what anyone may know and check."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from teehee.evidence.statement import Statement
+from teehee.vault.core import Core
+from teehee.wire import strict
+from teehee.wire.server import Handler
+
+Json = Any
+Params = dict[str, Json]
+
+LEAVES_LIMIT = 1000
+
+
+class PublicDoor:
+    """Reads only; a checkpoint is signed and kept the first time somebody asks at a new size."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+
+    def methods(self) -> dict[str, Handler]:
+        return {
+            "agents": self.agents,
+            "checkpoint": self.checkpoint,
+            "leaves": self.leaves,
+            "consistency": self.consistency,
+            "receipt": self.receipt,
+            "statement": self.statement,
+        }
+
+    def agents(self, params: Params) -> Json:
+        return {
+            "agents": [asdict(a.identity) for a in self.core.identities.agents.values()],
+            "trust": self.core.ring.trust,
+        }
+
+    async def checkpoint(self, params: Params) -> Json:
+        identity = self.core.identities.get(strict.parse(_AgentName, params).agent).identity
+        key = await self.core.ring.log_key(identity.key_id)
+        note = await self.core.commit.run(lambda: self.core.log.checkpoint(identity.key_id, identity.origin, key))
+        return {"checkpoint": note, "origin": identity.origin, "key": identity.log_key}
+
+    def leaves(self, params: Params) -> Json:
+        asked = strict.parse(_Leaves, params)
+        key_id = self.core.identities.get(asked.agent).identity.key_id
+        found = self.core.log.leaves(key_id, asked.start, min(asked.limit, LEAVES_LIMIT))
+        return {"start": asked.start, "leaves": [data.decode() for data in found]}
+
+    def consistency(self, params: Params) -> Json:
+        asked = strict.parse(_Sizes, params)
+        key_id = self.core.identities.get(asked.agent).identity.key_id
+        return {"proof": [node.hex() for node in self.core.log.consistency(key_id, asked.old, asked.new)]}
+
+    async def receipt(self, params: Params) -> Json:
+        """Everything that shows one effect was committed before it left: leaf, audit path, signed checkpoint."""
+        effect = strict.parse(_EffectId, params).effect
+        agent, index, outcome_index, state = self.core.ledger.receipt_row(effect)
+        identity = self.core.identities.get(agent).identity
+        key = await self.core.ring.log_key(identity.key_id)
+
+        def prove() -> Json:
+            proofs = {"intent": index} | ({} if outcome_index is None else {"outcome": outcome_index})
+            return {
+                "effect": effect,
+                "state": state,
+                "origin": identity.origin,
+                "key": identity.log_key,
+                "trust": self.core.ring.trust,
+                "checkpoint": self.core.log.checkpoint(identity.key_id, identity.origin, key),
+                "leaves": [
+                    {
+                        "type": kind,
+                        "index": i,
+                        "leaf": self.core.log.leaf(identity.key_id, i).decode(),
+                        "proof": [node.hex() for node in self.core.log.inclusion(identity.key_id, i)],
+                    }
+                    for kind, i in proofs.items()
+                ],
+            }
+
+        return await self.core.commit.run(prove)
+
+    def statement(self, params: Params) -> Json:
+        """What this agent says of itself; the quote over it comes with the TEE."""
+        asked = strict.parse(_Nonce, params)
+        identity = self.core.identities.get(asked.agent).identity
+        (package,) = self.core.db.execute("SELECT package FROM identities WHERE agent=?", (asked.agent,)).fetchone()
+        said = Statement(
+            key_id=identity.key_id,
+            app_id="",
+            compose_hash="",
+            package_hash=package,
+            policy_hash=identity.policy_hash,
+            keys={"log": identity.log_key},
+            addresses={},
+            accounts={},
+            log_origin=identity.origin,
+            log_size=self.core.log.size(identity.key_id),
+            log_root=self.core.log.root(identity.key_id).hex(),
+            previous="",
+            nonce=asked.nonce,
+            issued_at=self.core.now_ms(),
+            trust=self.core.ring.trust,
+        )
+        return {"statement": said.canonical().decode(), "report_data": said.report_data().hex(), "quote": None}
+
+
+@dataclass(frozen=True, slots=True)
+class _AgentName:
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class _EffectId:
+    effect: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Nonce:
+    agent: str
+    nonce: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaves:
+    agent: str
+    start: int = 0
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    agent: str
+    old: int
+    new: int

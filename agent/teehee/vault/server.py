@@ -1,0 +1,69 @@
+"""The vault's life: four sockets, and which of them decides what may be asked at all."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from teehee.errors import TeeheeError
+from teehee.vault.core import Core
+from teehee.vault.doors import Doors
+from teehee.vault.log import log
+from teehee.vault.owner import OwnerDesk
+from teehee.vault.owner_door import OwnerDoor
+from teehee.vault.public_door import PublicDoor
+from teehee.wire import boot, child, failpoints
+from teehee.wire.server import Server
+
+Json = Any
+
+SWEEP_SECONDS = 600
+
+
+async def serve(settings: boot.VaultBoot, life: child.Life) -> None:
+    """Runs the vault until it is told to stop."""
+    failpoints.arm(settings.failpoint, Path(settings.data) / "failpoints")
+    core = await Core.open(settings)
+    servers: dict[str, Server] = {}
+
+    def push(role: str, method: str, params: dict[str, Json]) -> None:
+        servers[role].push(method, params)
+
+    async def open_doors() -> None:
+        for role in ("mind", "gate", "public"):
+            await servers[role].start()
+
+    doors = Doors(core, push)
+    desk = OwnerDesk(core.db, frozenset(settings.owner_keys))
+    roles = {
+        "owner": OwnerDoor(core, desk, push, open_doors).methods(),
+        "mind": doors.mind(),
+        "gate": doors.gate(),
+        "public": PublicDoor(core).methods(),
+    }
+    for role, methods in roles.items():
+        servers[role] = Server(role, Path(settings.sockets) / f"vault-{role}.sock", methods, log)
+    try:
+        await servers["owner"].start()
+        life.ready(trust=core.ring.trust)
+        while not life.stopping.is_set():
+            await _expire(doors)
+            await _wait(life.stopping, SWEEP_SECONDS)
+    finally:
+        for server in servers.values():
+            await server.close()
+        core.close()
+
+
+async def _expire(doors: Doors) -> None:
+    try:
+        await doors.expire()
+    except TeeheeError as error:  # a full disk must not end the vault: it goes on answering reads
+        log("sweep_failed", error=str(error))
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass

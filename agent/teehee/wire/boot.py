@@ -1,0 +1,87 @@
+"""What the supervisor hands each child at its start: everything it may know, and nothing else."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = Any
+
+
+@dataclass(frozen=True, slots=True)
+class VaultBoot:
+    """`data` holds the sealed store, `sockets` the four role sockets; `owner_keys` are hex Ed25519 keys."""
+
+    data: str
+    sockets: str
+    owner_keys: tuple[str, ...]
+    failpoint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EgressRule:
+    """One way out for the mind: `name` is what it asks for, `base_url` where that leads.
+
+    `credential` names the vault's secret that the gate puts into the Authorization header.
+    """
+
+    name: str
+    base_url: str
+    methods: tuple[str, ...]
+    prefixes: tuple[str, ...]
+    credential: str = ""
+    timeout_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """What the gate shows of an agent: public words only."""
+
+    agent: str
+    slug: str
+    name: str
+    bio: str
+    brain: str
+
+
+@dataclass(frozen=True, slots=True)
+class GateBoot:
+    sockets: str
+    data: str
+    host: str
+    port: int
+    faces: tuple[Face, ...]
+    egress: tuple[EgressRule, ...]
+    log_level: str = "info"
+    failpoint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Brain:
+    """Which model answers for an agent: `rule` names its egress rule; empty means the classic brain."""
+
+    rule: str = ""
+    model: str = ""
+    temperature: float = 0.7
+    max_tokens: int = 1024
+    timeout_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class MindAgent:
+    """A redacted character, as JSON, with its pinned id."""
+
+    agent: str
+    character: Json
+    brain: Brain = field(default_factory=Brain)
+
+
+@dataclass(frozen=True, slots=True)
+class MindBoot:
+    sockets: str
+    data: str
+    agents: tuple[MindAgent, ...]
+    plugin_path: str = ""
+    rooms_in_parallel: int = 64
+    settings: Mapping[str, str] = field(default_factory=dict)
+    log_level: str = "info"
+    failpoint: str = ""

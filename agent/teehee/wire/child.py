@@ -1,0 +1,72 @@
+"""How a child process lives: boot message in on stdin, one status line out on stdout, stop when stdin ends.
+
+Line 1 of stdin is the boot message; later lines are commands (`drain`). The end of stdin means the supervisor
+is gone, so no child ever outlives it.
+"""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from teehee.errors import TeeheeError
+from teehee.wire import strict
+
+Json = Any
+T = TypeVar("T")
+BOOT_LIMIT = 64 << 20
+
+
+class Life:
+    """What a child may ask of its own life: has it been told to drain, or to stop?"""
+
+    def __init__(self) -> None:
+        self.draining = asyncio.Event()
+        self.stopping = asyncio.Event()
+
+    def ready(self, **facts: Json) -> None:
+        """Tells the supervisor that every socket of this process is open."""
+        _tell({"ready": facts})
+
+    def stop(self) -> None:
+        self.draining.set()
+        self.stopping.set()
+
+
+def run(kind: type[T], main: Callable[[T, Life], Awaitable[None]], runner: "asyncio.Runner | None" = None) -> None:
+    """Runs `main` until it is told to stop; an error that people can mend goes out as the status line."""
+    with runner or asyncio.Runner() as loop_runner:
+        try:
+            loop_runner.run(_live(kind, main))
+        except TeeheeError as error:
+            _tell({"error": str(error), "hint": error.hint, "exit": error.exit_code})
+            sys.exit(error.exit_code)
+
+
+async def _live(kind: type[T], main: Callable[[T, Life], Awaitable[None]]) -> None:
+    loop = asyncio.get_running_loop()
+    life = Life()
+    loop.add_signal_handler(signal.SIGTERM, life.stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to answer
+    reader = asyncio.StreamReader(limit=BOOT_LIMIT)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    boot = strict.parse(kind, json.loads(await reader.readline()), "boot")
+    listener = asyncio.ensure_future(_listen(reader, life))
+    try:
+        await main(boot, life)
+    finally:
+        listener.cancel()
+
+
+async def _listen(reader: asyncio.StreamReader, life: Life) -> None:
+    while line := await reader.readline():
+        if line.strip() == b"drain":
+            life.draining.set()
+    life.stop()
+
+
+def _tell(status: dict[str, Json]) -> None:
+    sys.stdout.write(json.dumps(status) + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,167 @@
+"""Calls another process, through its restarts: every method we have is safe to send twice."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from teehee.errors import Unavailable
+from teehee.wire import frames, paths
+
+Json = Any
+Notify = Callable[[str, dict[str, Json]], None]
+
+PATIENCE = 30.0  # seconds a call waits for its peer to come back
+FIRST_DELAY, LAST_DELAY = 0.01, 0.5
+
+
+class Client:
+    """A connection that comes back by itself.
+
+    `call` resends what was in flight when the peer died, so a peer's methods must be idempotent.
+    `on_connect` runs after every (re)connection, before waiting calls go out; `on_notify` gets pushes.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        on_connect: Callable[["Client"], Awaitable[None]] | None = None,
+        on_notify: Notify | None = None,
+    ) -> None:
+        self.path = path
+        self.on_connect = on_connect
+        self.on_notify = on_notify
+        self._ids = itertools.count(1)
+        self._link: _Link | None = None
+        self._up = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "Client":
+        self._keeper = asyncio.create_task(self._keep())  # noqa: TID251 - owned: awaited in __aexit__
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeper
+        if self._link is not None:
+            self._link.transport.close()
+
+    async def call(self, method: str, params: dict[str, Json] | None = None, *, patience: float = PATIENCE) -> Json:
+        """The peer's result. Raises Unavailable when it stays away, Refused when a rule says no."""
+        line_id = next(self._ids)
+        line = frames.encode({"jsonrpc": "2.0", "id": line_id, "method": method, "params": params or {}})
+        try:
+            async with asyncio.timeout(patience):
+                while True:
+                    link = self._link
+                    if link is None:
+                        await self._up.wait()
+                        continue
+                    try:
+                        return await link.send(line_id, line)
+                    except ConnectionError:
+                        continue
+        except TimeoutError:
+            raise Unavailable(f"{self.path.stem} did not answer {method!r} in {patience:g} s", code="peer") from None
+
+    async def _keep(self) -> None:
+        delay = FIRST_DELAY
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                _, link = await loop.create_unix_connection(lambda: _Link(self.on_notify), paths.short(self.path))
+            except OSError:
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, LAST_DELAY)
+                continue
+            delay = FIRST_DELAY
+            await self._connected(link)
+
+    async def _connected(self, link: "_Link") -> None:
+        try:
+            if self.on_connect is not None:
+                await self.on_connect(_Direct(link, self._ids))
+            self._link = link
+            self._up.set()
+            await link.closed.wait()
+        except (ConnectionError, Unavailable):
+            link.transport.close()
+            await asyncio.sleep(FIRST_DELAY)
+        finally:
+            self._link = None
+            self._up.clear()
+
+
+class _Direct(Client):
+    """The client handed to `on_connect`: this very connection, no waiting for another."""
+
+    def __init__(self, link: "_Link", ids: "itertools.count[int]") -> None:
+        self._only, self._ids = link, ids
+
+    async def call(self, method: str, params: dict[str, Json] | None = None, *, patience: float = PATIENCE) -> Json:
+        line_id = next(self._ids)
+        line = frames.encode({"jsonrpc": "2.0", "id": line_id, "method": method, "params": params or {}})
+        return await self._only.send(line_id, line)
+
+
+class _Link(asyncio.Protocol):
+    """One connection's life: futures by request id."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, on_notify: Notify | None) -> None:
+        self.on_notify = on_notify
+        self.waiting: dict[int, asyncio.Future[Json]] = {}
+        self.closed = asyncio.Event()
+        self.buffer = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed.set()
+        for future in self.waiting.values():
+            if not future.done():
+                future.set_exception(ConnectionError("the peer went away"))
+        self.waiting.clear()
+
+    async def send(self, line_id: int, line: bytes) -> Json:
+        if self.closed.is_set() or self.transport.is_closing():
+            await asyncio.sleep(FIRST_DELAY)
+            raise ConnectionError("the peer went away")
+        future: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
+        self.waiting[line_id] = future
+        self.transport.write(line)
+        try:
+            message = await future
+        finally:
+            self.waiting.pop(line_id, None)
+        if "error" in message:
+            frames.raise_failure(message["error"])
+        return message.get("result")
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        if b"\n" not in data:
+            return
+        *lines, rest = self.buffer.split(b"\n")
+        self.buffer = rest
+        for line in lines:
+            self.line_received(line)
+
+    def line_received(self, line: bytes) -> None:
+        message = json.loads(line)
+        if "method" in message:
+            if self.on_notify is not None:
+                self.on_notify(message["method"], message["params"])
+            return
+        future = self.waiting.get(message.get("id"))
+        if future is not None and not future.done():
+            future.set_result(message)

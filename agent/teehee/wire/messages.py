@@ -1,0 +1,165 @@
+"""The messages themselves: what the gate witnesses, what the mind asks for, what left and how it ended."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+Json = Any
+
+DELIVERED, FAILED, UNKNOWN, EXPIRED = "delivered", "failed", "unknown", "expired"
+OUTCOMES = frozenset({DELIVERED, FAILED, UNKNOWN, EXPIRED})
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """The gate saw this event arrive; only such a row can give the mind a right to answer.
+
+    `event` is the platform's own id, unique per agent and source. `principal` is a numeric platform id or a
+    key hash, never a display name. `digest` is the hex SHA-256 of the event's text.
+    """
+
+    agent: str
+    source: str
+    event: str
+    principal: str
+    room: str
+    kind: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An inbound event as the mind receives it. `at` is milliseconds since 1970, by the gate's clock."""
+
+    agent: str
+    source: str
+    event: str
+    principal: str
+    room: str
+    kind: str
+    text: str
+    at: int
+    name: str = ""  # a display name: data for the prompt, never authority
+    room_type: str = "DM"  # Eliza's ChannelType
+
+    def to_json(self) -> dict[str, Json]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One platform call the mind asks for."""
+
+    verb: str
+    room: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """All that one turn wants to leave, as one intent per part, committed together or not at all.
+
+    `event` is empty for an unprompted post, which then needs its own `key`. `label` is where the mind says
+    the words come from; it can lower trust only.
+    """
+
+    agent: str
+    source: str
+    event: str
+    parts: tuple[Part, ...]
+    key: str = ""
+    label: str = "stranger"
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A committed intent: what may leave, its place in the log, how it stands."""
+
+    id: str
+    seq: int
+    agent: str
+    source: str
+    event: str
+    part: int
+    verb: str
+    room: str
+    text: str
+    leaf: int
+    at: int
+    state: str
+
+    def to_json(self) -> dict[str, Json]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the gate's delivery of one effect ended; `detail` is a short code for people who look it up."""
+
+    id: str
+    state: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What the mind is told of an outcome."""
+
+    id: str
+    seq: int
+    agent: str
+    source: str
+    event: str
+    state: str
+
+    def to_json(self) -> dict[str, Json]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A turn that ended with nothing to deliver, so that nobody waits: `code` is one of `notices.NOTICES`."""
+
+    agent: str
+    source: str
+    event: str
+    code: str
+    final: bool = True
+
+    def to_json(self) -> dict[str, Json]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentConfig:
+    """One agent as its owner configures it. `slot` names its place across renames (its file, its service)."""
+
+    slot: str
+    agent: str
+    name: str
+    package: str
+    policy: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Configure:
+    """What the owner tells the vault at every start."""
+
+    agents: tuple[AgentConfig, ...]
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who an agent is, pinned at genesis: neither a rename nor a namesake moves its keys."""
+
+    slot: str
+    agent: str
+    name: str
+    key_id: str
+    origin: str
+    log_key: str
+    policy_hash: str
+    epoch: int
+    stopped: bool
+    minted: bool = False

@@ -1,0 +1,177 @@
+"""Serves one role's methods on one Unix socket: which methods exist is decided by the socket alone."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from teehee.errors import TeeheeError
+from teehee.wire import frames, paths
+
+Json = Any
+Handler = Callable[[dict[str, Json]], "Json | Awaitable[Json]"]
+Log = Callable[..., object]
+
+IN_FLIGHT = 1024  # unanswered requests one connection may have
+STRIKES = 20  # malformed lines before the connection is closed
+BACKLOG = 16 << 20  # bytes a slow reader may leave unread before it is dropped
+
+
+class Server:
+    """One socket, one role. Refusals are logged and concern the one connection only."""
+
+    def __init__(self, role: str, path: Path, methods: Mapping[str, Handler], log: Log) -> None:
+        self.role = role
+        self.path = path
+        self.methods = dict(methods)
+        self.log = log
+        self.connections: set[Connection] = set()
+        self._tasks: set[asyncio.Future[Json]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Binds the socket, readable by this user only. A leftover of a killed process is replaced."""
+        if self._server is not None:
+            return
+        self.path.unlink(missing_ok=True)
+        mask = os.umask(0o177)
+        try:
+            loop = asyncio.get_running_loop()
+            self._server = await loop.create_unix_server(lambda: Connection(self), paths.short(self.path), backlog=256)
+        finally:
+            os.umask(mask)
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self.connections):
+            connection.transport.close()
+        self.path.unlink(missing_ok=True)
+
+    def push(self, method: str, params: dict[str, Json]) -> None:
+        """Sends a notification to every subscribed connection."""
+        line = frames.encode({"jsonrpc": "2.0", "method": method, "params": params})
+        for connection in self.connections:
+            if connection.subscribed:
+                connection.write(line)
+
+    def own(self, task: "asyncio.Future[Json]") -> None:
+        """Keeps a reference to a running handler until it ends."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class Connection(asyncio.Protocol):
+    """One peer: lines in, answers out, in whatever order the answers are ready."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.subscribed = False
+        self.in_flight = 0
+        self.strikes = 0
+        self.buffer = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.server.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.server.connections.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        if b"\n" not in data:
+            if len(self.buffer) > frames.LINE_LIMIT:
+                self.oversized()
+            return
+        *lines, rest = self.buffer.split(b"\n")
+        self.buffer = rest
+        for line in lines:
+            if len(line) > frames.LINE_LIMIT:
+                self.oversized()
+            if self.transport.is_closing():
+                return
+            self.line_received(bytes(line))
+
+    def oversized(self) -> None:
+        self.refuse(frames.BadFrame(frames.INVALID, f"a message may have {frames.LINE_LIMIT} bytes"))
+        self.transport.close()
+
+    def line_received(self, line: bytes) -> None:
+        try:
+            request = frames.decode_request(line)
+            handler = self.server.methods.get(request.method)
+            if request.method == "subscribe":
+                handler = self.subscribe
+            if handler is None:
+                raise frames.BadFrame(frames.NO_METHOD, f"the {self.server.role} role has no {request.method!r}")
+        except frames.BadFrame as error:
+            self.refuse(error)
+            return
+        if self.in_flight >= IN_FLIGHT:
+            self.refuse(frames.BadFrame(frames.INVALID, f"{IN_FLIGHT} requests may wait for an answer at once"))
+            self.transport.close()
+            return
+        self.run(request, handler)
+
+    def subscribe(self, params: dict[str, Json]) -> Json:
+        self.subscribed = True
+        return {}
+
+    def run(self, request: frames.Request, handler: Handler) -> None:
+        try:
+            value = handler(request.params)
+        except Exception as error:
+            self.answer_failure(request, error)
+            return
+        if not asyncio.isfuture(value) and not asyncio.iscoroutine(value):
+            self.answer(request, value)
+            return
+        future = asyncio.ensure_future(value)
+        self.in_flight += 1
+        self.server.own(future)
+        future.add_done_callback(lambda done: self.finished(request, done))
+
+    def finished(self, request: frames.Request, done: "asyncio.Future[Json]") -> None:
+        self.in_flight -= 1
+        if done.cancelled():
+            self.answer_failure(request, frames.Unavailable("this process is stopping", code="stopping"))
+        elif (error := done.exception()) is not None:
+            self.answer_failure(request, error)
+        else:
+            self.answer(request, done.result())
+
+    def answer(self, request: frames.Request, value: Json) -> None:
+        if request.id is not None:
+            self.write(frames.result(request.id, value))
+
+    def answer_failure(self, request: frames.Request, error: BaseException) -> None:
+        known = isinstance(error, TeeheeError)
+        self.server.log(
+            "request_refused" if known else "request_failed",
+            role=self.server.role,
+            method=request.method,
+            error=str(error) if known else repr(error),
+            exc_info=None if known else error,
+        )
+        if request.id is not None:
+            self.write(frames.failure(request.id, error if isinstance(error, Exception) else Exception()))
+
+    def refuse(self, error: frames.BadFrame) -> None:
+        self.server.log("request_refused", role=self.server.role, method="", error=str(error))
+        self.write(frames.failure(None, error))
+        self.strikes += 1
+        if self.strikes >= STRIKES:
+            self.transport.close()
+
+    def write(self, line: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        self.transport.write(line)
+        if self.transport.get_write_buffer_size() > BACKLOG:
+            self.server.log("slow_reader_dropped", role=self.server.role)
+            self.transport.abort()
