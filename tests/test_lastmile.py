@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from teehee.lastmile import CREDENTIAL, Verdict, check
@@ -19,11 +19,11 @@ CASES = [
 ]
 # What hostile or broken texts are made of; long runs of any of these must not cost more than their length.
 FRAGMENTS = (
-    *("<", "</", "<think>", "</think>", "<thi<think>", "<think ", "<response><text>", "</response>", "<parameter ", "<|"),
-    *("```", "```json\n", "`", "{", "[", '{"', '{"a":', '[{"a":[', '{"name":"a",', '"text": ', '"type":"', "{{", "{{a"),
-    *("eyJ", "eyJaaaaaaaaaa.", "sk-", "://", "://a:bbbb", "12345678:AA", "key is ", "▁", "◁", "AB_", "REPLY, ", "a(", "f(a="),
-    *("Thought:\n", "Human: ", "# ", "### ", "\n  at a (b", "error ", "failed: ", "limit: 1,", "Error", ".", "-", '"', "1"),
-    *("\x1b[", "\r", "\n", " ", "\u202e", "\u200d", "\U000e0041", "\U0001f3f4", "\ud800"),
+    *("<", "</", "<think>", "</think>", "<thi<think>", "<think ", "<response><text>", "</response>", "<parameter "),
+    *("<|", "```", "```json\n", "`", "{", "[", '{"', '{"a":', '[{"a":[', '{"name":"a",', '"text": ', '"type":"', "{{"),
+    *("eyJ", "eyJaaaaaaaaaa.", "sk-", "://", "://a:bbbb", "12345678:AA", "key is ", "▁", "◁", "AB_", "REPLY, ", "a("),
+    *("f(a=", "Thought:\n", "Human: ", "# ", "### ", "\n  at a (b", "error ", "failed: ", "limit: 1,", "Error", "."),
+    *("-", '"', "1", "\x1b[", "\r", "\n", " ", "\u202e", "\u200d", "\U000e0041", "\U0001f3f4", "\ud800"),
 )
 
 
@@ -63,6 +63,7 @@ def test_the_prompt_is_known_only_by_its_own_lines() -> None:
     assert check(f"Well: {line}", instructions=["", line]).rule == "prompt-echo"
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.sampled_from(FRAGMENTS), st.text(max_size=8)), max_size=30).map("".join))
 def test_any_text_gets_a_verdict_that_checking_again_keeps(text: str) -> None:
     first = check(text)
@@ -72,6 +73,7 @@ def test_any_text_gets_a_verdict_that_checking_again_keeps(text: str) -> None:
     assert second == (Verdict("", "empty", True) if first.refused else Verdict(first.text, "", False))
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_clean_text_is_shown_as_it_is(text: str) -> None:
     verdict = check(text)

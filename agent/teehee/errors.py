@@ -1,13 +1,13 @@
 """Every error teehee raises on purpose, named by what the caller should do.
 
-    TeeheeError                     .hint is shown to people; exit code per branch
-     +- ConfigError                 a person must change something; exit 2
-     +- PluginError(plugin)         that plugin is out; the agent goes on
-     +- Unavailable(retry_after)    the outside world, for now; retried with backoff; exit 4
-     +- Refused(rule)               a rule said no; recorded, never retried blindly; exit 3
-     +- ActionFailed                final for this call; the model sees the sentence
-     |   +- AskAgain                the model's answer was wrong in form; asked once more with the reason
-     +- VerificationError(step)     evidence did not hold; exit 5
+TeeheeError                     .hint is shown to people; exit code per branch
+ +- ConfigError                 a person must change something; exit 2
+ +- PluginError(plugin)         that plugin is out; the agent goes on
+ +- Unavailable(retry_after)    the outside world, for now; retried with backoff; exit 4
+ +- Refused(rule)               a rule said no; recorded, never retried blindly; exit 3
+ +- ActionFailed                final for this call; the model sees the sentence
+ |   +- AskAgain                the model's answer was wrong in form; asked once more with the reason
+ +- VerificationError(step)     evidence did not hold; exit 5
 """
 
 

@@ -278,8 +278,9 @@ ERROR_SENTENCES = tuple(
     "|request failed with status code|connect econnrefused|read econnreset|getaddrinfo enotfound|[errno |dial tcp "
     "|[ssl: certificate_verify_failed]"
     # runtimes
-    "|traceback (most recent call last)|' panicked at |exception in thread \"|cannot read properties of undefined"
-    .split("|")
+    "|traceback (most recent call last)|' panicked at |exception in thread \"|cannot read properties of undefined".split(
+        "|"
+    )
 )
 _REASON = (
     r"bad request|unauthorized|payment required|forbidden|not found|(?:request entity|payload) too large|bad gateway"

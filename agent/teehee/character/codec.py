@@ -18,9 +18,11 @@ def to_json(character: Character) -> Json:
 
 def from_json(value: Mapping[str, Json]) -> Character:
     """The character `to_json` wrote."""
-    given = {name: tuple(item) if isinstance(item, list) else item for name, item in value.items()}
+    given: dict[str, Any] = {name: tuple(item) if isinstance(item, list) else item for name, item in value.items()}
     given["style"] = Style(*(tuple(value["style"][part]) for part in ("all", "chat", "post")))
-    given["message_examples"] = tuple(
-        tuple(Line(line["name"], line["text"], tuple(line["actions"])) for line in talk) for talk in value["message_examples"]
-    )
+    given["message_examples"] = tuple(tuple(map(_line, talk)) for talk in value["message_examples"])
     return Character(**given)
+
+
+def _line(value: Mapping[str, Json]) -> Line:
+    return Line(value["name"], value["text"], tuple(value["actions"]))

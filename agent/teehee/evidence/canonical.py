@@ -9,6 +9,7 @@ A `Record` is a frozen dataclass in that form: the types of its fields say which
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
@@ -211,30 +212,29 @@ def _check_nesting(data: bytes) -> None:
     if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
         return
     depth = 0
-    for match in _BRACKETS.finditer(data):
-        depth += _STEPS.get(data[match.start()], 0)
+    for bracket in _STRINGS.sub(b"", data).translate(None, _NO_BRACKETS):
+        depth += 1 if bracket in b"[{" else -1
         if depth > MAX_DEPTH:
-            raise VerificationError("json.3", f"expected at most {MAX_DEPTH} levels, got more at byte {match.start()}")
+            raise VerificationError("json.3", f"expected at most {MAX_DEPTH} levels of nesting, got more")
 
 
 def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        keys = [key for key, _ in pairs]
-        double = next(key for i, key in enumerate(keys) if key in keys[:i])
+        double = next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
         raise VerificationError("json.5", f"expected every key once, got {double[:64]!r} twice")
     return members
 
 
-def _integer(text: str) -> int:
+def _integer(digits: str) -> int:
     # The length first: Python takes quadratic time over, and then refuses, thousands of digits.
-    if len(text) > 17 or not -MAX_INTEGER <= int(text) <= MAX_INTEGER:
-        raise VerificationError("json.6", f"expected an integer within ±2^53, got {text[:32]}")
-    return int(text)
+    if len(digits) > 17 or not -MAX_INTEGER <= int(digits) <= MAX_INTEGER:
+        raise VerificationError("json.6", f"expected an integer within ±2^53, got {digits[:32]}")
+    return int(digits)
 
 
-def _no_float(text: str) -> NoReturn:
-    raise VerificationError("json.6", f"expected an integer, got {text[:32]}")
+def _no_float(number: str) -> NoReturn:
+    raise VerificationError("json.6", f"expected an integer, got {number[:32]}")
 
 
 _PLAIN = frozenset({str, bool, NoneType})
@@ -244,6 +244,6 @@ _STRICT = json.JSONDecoder(
     object_pairs_hook=_object, parse_int=_integer, parse_float=_no_float, parse_constant=_no_float
 )
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
-# What opens, what closes, and strings whole, so that a bracket inside one does not count.
-_BRACKETS = re.compile(rb'[\[{\]}]|"(?:[^"\\]|\\.)*+"?', re.DOTALL)
-_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+# Strings whole, even one that does not end, so that a bracket inside one does not count.
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))

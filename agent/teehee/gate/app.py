@@ -38,7 +38,8 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
     async with contextlib.AsyncExitStack() as stack:
         world = _bind(settings.host, settings.port)
         vault, mailroom = await _vault(stack, folder)
-        mind = await stack.enter_async_context(Client(folder / "mind.sock", on_connect=_subscribe, on_notify=_hear(mailroom)))
+        to_mind = Client(folder / "mind.sock", on_connect=_subscribe, on_notify=_hear(mailroom))
+        mind = await stack.enter_async_context(to_mind)
         public = await stack.enter_async_context(Client(folder / "vault-public.sock"))
         egress = Egress(settings.egress, await _credentials(vault, settings.egress))
         await egress.open()
@@ -47,7 +48,8 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
         faces = {face.slug: face for face in settings.faces}
         doorway = Doorway(vault, mind, frozenset(face.agent for face in settings.faces))
         conversation = Conversation(doorway, mailroom, mind, faces)
-        terminal = Server("terminal", folder / "terminal.sock", TerminalConnector(conversation, public).methods(), log.info)
+        methods = TerminalConnector(conversation, public).methods()
+        terminal = Server("terminal", folder / "terminal.sock", methods, log.info)
         await terminal.start()
         stack.push_async_callback(terminal.close)
 
@@ -57,6 +59,8 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
         await stack.enter_async_context(_listen(SameSite(site, hosts), world))
         await stack.enter_async_context(_listen(egress, _bind_unix(folder / "gate.sock")))
         life.ready(url=f"http://{_shown_host(settings.host)}:{world.getsockname()[1]}")
+        await life.draining.wait()
+        doorway.closed = True
         await life.stopping.wait()
         await mailroom.settle()
 

@@ -70,6 +70,15 @@ class Conversation:
         """What `guest`'s room was told after the sequence number `after`."""
         return list(await self.mailroom.pull(face.agent, guest.room, after, min(wait_seconds, WAIT_LIMIT)))
 
+    async def unseen(self, face: Face, guest: Guest, wait_seconds: float) -> list[Effect]:
+        """What `guest`'s room has not been told yet."""
+        return list(await self.mailroom.unseen(face.agent, guest.room, min(wait_seconds, WAIT_LIMIT)))
+
+    async def about(self, face: Face, guest: Guest, message_id: str) -> Json:
+        """What the mind made of a message: its state and the actions it chose."""
+        asked = {"agent": face.agent, "source": guest.source, "event": _event_id(guest, message_id)}
+        return await self.mind.call("turn.show", asked, patience=5.0)
+
     async def history(self, face: Face, guest: Guest, limit: int = 50) -> list[Json]:
         """The last words said here by people, oldest first, as the mind remembers them."""
         asked = {"agent": face.agent, "source": guest.source, "room": guest.room, "limit": limit}
@@ -86,11 +95,9 @@ class Conversation:
             raise Malformed(f"text: {len(text)} characters, at most {TEXT_LIMIT} are taken at once")
         if not 0 < len(message_id) <= ID_LIMIT:
             raise Malformed(f"id: expected 1 to {ID_LIMIT} characters")
-        # Bound to the speaker, so that nobody can take a stranger's message id first.
-        event = hashlib.sha256(f"{guest.principal}\n{guest.room}\n{message_id}".encode()).hexdigest()[:32]
         return Event(
-            agent=face.agent, source=guest.source, event=event, principal=guest.principal, room=guest.room,
-            kind="message", text=text, at=time.time_ns() // 1_000_000, name=guest.name, room_type=guest.room_type,
+            agent=face.agent, source=guest.source, event=_event_id(guest, message_id), principal=guest.principal,
+            room=guest.room, kind="message", text=text, at=time.time_ns() // 1_000_000, name=guest.name, room_type=guest.room_type,
         )  # fmt: skip
 
     def _told(self, face: Face, message_id: str, answer: Answer) -> Json:
@@ -113,6 +120,11 @@ def shown(effect: Effect) -> Json:
         "at": effect.at,
         "receipt": {"effect": effect.id, "leaf": effect.leaf, "verb": effect.verb},
     }
+
+
+def _event_id(guest: Guest, message_id: str) -> str:
+    """Bound to the speaker and the room, so that nobody can take a stranger's message id first."""
+    return hashlib.sha256(f"{guest.principal}\n{guest.room}\n{message_id}".encode()).hexdigest()[:32]
 
 
 async def _patient(expected: "asyncio.Future[Answer]", seconds: float) -> Answer:

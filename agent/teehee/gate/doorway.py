@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from typing import Any
 
-from teehee.errors import ConfigError
+from teehee.errors import ConfigError, Unavailable
 from teehee.log import get_logger
 from teehee.wire import failpoints
 from teehee.wire.client import Client
@@ -21,6 +21,7 @@ class Doorway:
         self.vault = vault
         self.mind = mind
         self.agents = agents
+        self.closed = False  # draining: what is in flight may finish, nothing new comes in
 
     async def receive(self, event: Event) -> bool:
         """True when the event is new, False when it was known. Raises Unavailable when either stays away.
@@ -29,6 +30,8 @@ class Doorway:
         """
         if event.agent not in self.agents:
             raise ConfigError(f"no agent {event.agent!r} runs here")
+        if self.closed:
+            raise Unavailable("this agent is stopping and takes no new messages", code="stopping")
         failpoints.hit("gate.event.received")
         witness = {
             "agent": event.agent,

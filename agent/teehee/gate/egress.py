@@ -62,7 +62,8 @@ class Egress:
             await self._forward(rule, rest, scope, body, send)
         except EgressRefused as refused:
             log.warning("egress_refused", code=refused.code, path=scope["path"][:200], reason=str(refused))
-            await _answer(send, refused.status, {"error": {"code": refused.code, "message": str(refused)}}, refused.code)
+            value = {"error": {"code": refused.code, "message": str(refused)}}
+            await _answer(send, refused.status, value, refused.code)
 
     def _rule(self, scope: Scope) -> tuple[EgressRule, str]:
         """The rule that allows this request, and the path below its base. Anything else is refused."""
@@ -99,8 +100,12 @@ class Egress:
             raise EgressRefused(504, "slow", f"{_host(rule)} took longer than {rule.timeout_seconds:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
             raise EgressRefused(502, "unreachable", f"{_host(rule)}: {type(error).__name__}") from None
-        kept = [(k.lower().encode(), v.encode("latin-1", "replace")) for k, v in answer.headers.items() if k.lower() in RETURNED]
-        await send({"type": "http.response.start", "status": answer.status, "headers": kept})
+        headers_back = [
+            (name.lower().encode(), value.encode("latin-1", "replace"))
+            for name, value in answer.headers.items()
+            if name.lower() in RETURNED
+        ]
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers_back})
         await send({"type": "http.response.body", "body": content})
 
 
@@ -144,5 +149,3 @@ def _packaged_roots() -> ssl.SSLContext:
 
 def _host(rule: EgressRule) -> str:
     return urlsplit(rule.base_url).netloc
-
-

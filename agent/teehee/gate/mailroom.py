@@ -88,10 +88,17 @@ class Mailroom:
 
         A client that names `after` has everything up to it, so what is still open there is settled now.
         """
-        stirred = asyncio.get_running_loop().create_future()
-        self._rooms[agent, room].add(stirred)
+        return await self._look({"agent": agent, "room": room, "after": after}, wait_seconds)
+
+    async def unseen(self, agent: str, room: str, wait_seconds: float) -> tuple[Effect, ...]:
+        """What the room was not told yet, for a client that says itself what it has shown."""
+        return await self._look({"agent": agent, "room": room, "open_only": True}, wait_seconds)
+
+    async def _look(self, question: dict[str, Json], wait_seconds: float) -> tuple[Effect, ...]:
+        key = (question["agent"], question["room"])
+        stirred: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._rooms[key].add(stirred)
         try:
-            question = {"agent": agent, "room": room, "after": after}
             found = await self.vault.call("effect.in_room", question)
             self.handed_over(found["seen"])
             if not found["effects"] and wait_seconds > 0:
@@ -101,7 +108,7 @@ class Mailroom:
                 found = await self.vault.call("effect.in_room", question)
             return _effects(found)
         finally:
-            self._drop(self._rooms, (agent, room), stirred)
+            self._drop(self._rooms, key, stirred)
 
     def handed_over(self, effects: Iterable[str]) -> None:
         """These effects are with their client: writes their outcomes, through whatever comes."""

@@ -1,7 +1,7 @@
 """Words as the classic brain hears them: clauses, light stems, ELIZA's patterns and her turning of I into you."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -109,9 +109,16 @@ class Clause:
     written: tuple[str, ...]
 
 
+class AnyWord(frozenset[str]):
+    """The words of `..`: all of them."""
+
+    def __contains__(self, word: object) -> bool:
+        return True
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One step of a pattern: any words (`words` is None), or one of some words."""
+    """One step of a pattern: any number of words (`words` is None), or one of some words."""
 
     words: frozenset[str] | None
     is_captured: bool
@@ -175,16 +182,15 @@ def words_of(text: str) -> list[str]:
     return [part for word in found for part in OPENED.get(word, (word,))]
 
 
-def pattern(text: str, classes: dict[str, frozenset[str]]) -> tuple[Part, ...]:
-    """ELIZA's notation: `*` any words, `a|b` one of these, `?a` or none, `=a|b` captured, `@class` captured."""
+def pattern(text: str, classes: Mapping[str, frozenset[str]]) -> tuple[Part, ...]:
+    """A pattern in ELIZA's notation; see the head of `classic_script.txt`."""
     parts = []
     for token in text.split():
-        if token == "*":
-            parts.append(Part(None, True, False))
-            continue
-        is_class, is_optional = token.startswith("@"), token.startswith("?")
-        words = classes[token[1:]] if is_class else frozenset(token.lstrip("?=").split("|"))
-        parts.append(Part(words, is_class or token.startswith("="), is_optional))
+        word = token.lstrip("?=")
+        words = classes[word[1:]] if word.startswith("@") else frozenset(word.split("|"))
+        if word in ("*", ".."):
+            words = None if word == "*" else AnyWord()
+        parts.append(Part(words, "=" in token or "@" in token, token.startswith("?")))
     return tuple(parts)
 
 
@@ -194,11 +200,10 @@ def match(parts: Sequence[Part], words: Sequence[str], part: int = 0, at: int = 
         return () if at == len(words) else None
     step = parts[part]
     if step.words is None:
-        if part == len(parts) - 1:
-            return ((at, len(words)),)
-        for end in range(at, len(words) + 1):
+        ends = range(at, len(words) + 1) if part < len(parts) - 1 else (len(words),)
+        for end in ends:
             if (rest := match(parts, words, part + 1, end)) is not None:
-                return ((at, end), *rest)
+                return ((at, end), *rest) if step.is_captured else rest
         return None
     if at < len(words) and words[at] in step.words and (rest := match(parts, words, part + 1, at + 1)) is not None:
         return ((at, at + 1), *rest) if step.is_captured else rest

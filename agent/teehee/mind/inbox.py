@@ -9,9 +9,10 @@ from typing import Any
 
 from teehee.errors import Unavailable
 from teehee.log import get_logger
+from teehee.mind import respond
 from teehee.mind import turn as turns
-from teehee.mind.agent import Agent
 from teehee.mind.afterwards import Afterwards
+from teehee.mind.agent import Agent
 from teehee.plugin import Spoken
 from teehee.store.mind_store import Memory, MindStore, Row
 from teehee.wire import failpoints, strict
@@ -26,7 +27,12 @@ class Inbox:
     """Accepts events durably and runs their turns. `tell` lets the gate know of turns that end without words."""
 
     def __init__(
-        self, desk: turns.Desk, agents: Mapping[str, Agent], afterwards: Afterwards, tell: Callable[[Ended], None], parallel: int
+        self,
+        desk: turns.Desk,
+        agents: Mapping[str, Agent],
+        afterwards: Afterwards,
+        tell: Callable[[Ended], None],
+        parallel: int,
     ) -> None:
         self.desk = desk
         self.store: MindStore = desk.store
@@ -161,13 +167,30 @@ class Inbox:
             for worker in late:
                 worker.cancel()
 
+    def show(self, params: dict[str, Json]) -> Json:
+        """The gate's `turn.show`: how a message stands and which actions were chosen for it."""
+        asked = strict.parse(_Asked, params)
+        state, code, answer = self.store.row_state(asked.agent, asked.source, asked.event)
+        return {"state": state, "code": code, "actions": list(respond.parse(answer).actions) if answer else []}
+
     def history(self, params: dict[str, Json]) -> Json:
         """The gate's `room.history`: what people said in a room, oldest first."""
         asked = strict.parse(_History, params)
-        message = turns.message_of(Event(asked.agent, asked.source, "", "", asked.room, "message", "", time.time_ns() // 1_000_000))
+        message = turns.message_of(
+            Event(asked.agent, asked.source, "", "", asked.room, "message", "", time.time_ns() // 1_000_000)
+        )
         found = self.store.latest(message.room_id, "messages", 2 * min(asked.limit, 200))
-        said = [{"at": m.created_at, "text": str(m.content.get("text", ""))} for m in found if m.entity_id != asked.agent]
+        said = [
+            {"at": m.created_at, "text": str(m.content.get("text", ""))} for m in found if m.entity_id != asked.agent
+        ]
         return said[: asked.limit][::-1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    agent: str
+    source: str
+    event: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,9 @@ class RoomMemory:
         found = self.store.latest(self.message.room_id, table, limit)
         return [
             Recall(
-                str(m.content.get("text", "")), m.content.get("data", {}), datetime.fromtimestamp(m.created_at / 1000, UTC)
+                str(m.content.get("text", "")),
+                m.content.get("data", {}),
+                datetime.fromtimestamp(m.created_at / 1000, UTC),
             )
             for m in found
         ]

@@ -10,7 +10,6 @@ import aiohttp
 
 from teehee.errors import AskAgain, Unavailable
 from teehee.mind import prompt, respond
-from teehee.mind.classic import ClassicBrain, Skill
 from teehee.plugin import Character, ModelHandler, State, Turn
 from teehee.wire import boot, paths
 
@@ -28,10 +27,13 @@ class Classic:
     """The classic brain: no weights, no network, the character's own lines."""
 
     def __init__(self, character: Character) -> None:
-        self.brain = ClassicBrain(character)
+        from teehee.mind import classic  # only a classic agent pays for its tables
+
+        self.brain = classic.ClassicBrain(character)
+        self.skill = classic.Skill
 
     async def answer(self, turn: Turn, stable: State, fresh: State, reason: str) -> str:
-        skills = [Skill(a.name, a.similes, a.description) for a in turn.actions if a.fits is None or a.fits(turn)]
+        skills = [self.skill(a.name, a.similes, a.description) for a in turn.actions if a.fits is None or a.fits(turn)]
         said = [line.text for line in turn.recent if line.own]
         found = self.brain.answer(turn.message.text, said=said, skills=skills, speaker=turn.message.name)
         return respond.write(found.text, found.actions)

@@ -40,7 +40,8 @@ class Recent:
         latest = self.store.latest(room_id, "messages", LONGEST)
         past = [memory for memory in reversed(latest) if memory.id not in self.waiting]
         lines = [
-            Spoken(str(m.content.get("name", "")), str(m.content.get("text", "")), m.entity_id == agent_id) for m in past
+            Spoken(str(m.content.get("name", "")), str(m.content.get("text", "")), m.entity_id == agent_id)
+            for m in past
         ]
         return _Ring(lines, self.store.count(room_id, "messages") - (len(latest) - len(past)))
 

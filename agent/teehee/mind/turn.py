@@ -1,6 +1,6 @@
 """One turn, from an accepted event to a committed intent: the only file that calls the steps in order.
 
-    inbox row -> state -> decide (journaled) -> actions -> last-mile check -> vault.submit -> remember on outcome
+inbox row -> state -> decide (journaled) -> actions -> last-mile check -> vault.submit -> remember on outcome
 """
 
 import asyncio
@@ -144,7 +144,9 @@ def _journal(desk: Desk, row: Row, answer: str) -> None:
         failpoints.hit("mind.journal.before-commit")
 
     written = desk.store.commit.run(write)
-    written.add_done_callback(lambda done: failpoints.hit("mind.journal.after-commit") if not done.exception() else None)
+    written.add_done_callback(
+        lambda done: failpoints.hit("mind.journal.after-commit") if not done.exception() else None
+    )
 
 
 async def _act(agent: Agent, turn: Turn, decision: respond.Decision) -> list[str]:

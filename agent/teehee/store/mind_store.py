@@ -82,6 +82,13 @@ class MindStore:
         found = [Row(seq, strict.parse(Event, json.loads(body)), answer) for seq, body, answer in rows]
         return [row for row in found if row.event.agent in agents]
 
+    def row_state(self, agent: str, source: str, event: str) -> tuple[str, str, str | None]:
+        """(state, code, journaled answer) of a row; ("unknown", "", None) when there is none."""
+        row = self.db.execute(
+            "SELECT state, code, answer FROM inbox WHERE agent=? AND source=? AND event=?", (agent, source, event)
+        ).fetchone()
+        return tuple(row) if row is not None else ("unknown", "", None)
+
     # -- who and where
 
     def meet(self, agent_id: str, room_id: str, entity_id: str, event: Event) -> None:
@@ -129,7 +136,10 @@ class MindStore:
             " WHERE room_id=? AND type=? ORDER BY seq DESC LIMIT ?",
             (room_id, kind, limit),
         )
-        return [Memory(*row[:3], json.loads(row[3]), *row[4:]) for row in rows]
+        return [
+            Memory(memory, kind, at, json.loads(content), entity, agent, room)
+            for memory, kind, at, content, entity, agent, room in rows
+        ]
 
     def count(self, room_id: str, kind: str) -> int:
         (number,) = self.db.execute(

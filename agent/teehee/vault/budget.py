@@ -17,8 +17,13 @@ def reserve(db: sqlite3.Connection, key_id: str, name: str, cap: int, at: int, l
         "SELECT cap - reserved - spent FROM budgets WHERE key_id=? AND name=? AND time_window=?", (key_id, name, window)
     ).fetchone()
     if row is None and cap > 0:
-        db.execute("DELETE FROM budgets WHERE key_id=? AND name=? AND reserved=0 AND time_window<?", (key_id, name, window))
-        db.execute("INSERT INTO budgets (key_id, name, time_window, cap, reserved) VALUES (?,?,?,?,1)", (key_id, name, window, cap))
+        db.execute(
+            "DELETE FROM budgets WHERE key_id=? AND name=? AND reserved=0 AND time_window<?", (key_id, name, window)
+        )
+        db.execute(
+            "INSERT INTO budgets (key_id, name, time_window, cap, reserved) VALUES (?,?,?,?,1)",
+            (key_id, name, window, cap),
+        )
     elif row is None or row[0] < 1:
         raise Refused("base.rate-cap", f"the cap of {cap} for {name.split('/')[0]!r} is used up in this window")
     else:

@@ -109,6 +109,9 @@ class Doors:
 
     def in_room(self, params: Params) -> Json:
         asked = strict.parse(_RoomQuestion, params)
+        if asked.open_only:
+            effects = self.core.ledger.open_in_room(asked.agent, asked.room)
+            return {"effects": [e.to_json() for e in effects], "seen": []}
         effects = self.core.ledger.in_room(asked.agent, asked.room, asked.after, asked.limit)
         seen = self.core.ledger.open_up_to(asked.agent, asked.room, asked.after) if asked.after else []
         return {"effects": [e.to_json() for e in effects], "seen": seen}
@@ -120,7 +123,11 @@ class Doors:
     async def secret_rotate(self, params: Params) -> Json:
         """Replaces a secret the gate refreshed, only if nobody did so before it."""
         asked = strict.parse(_Rotation, params)
-        return {"version": await self.core.commit.run(lambda: self.core.secrets.rotate(asked.name, asked.version, asked.value))}
+        return {
+            "version": await self.core.commit.run(
+                lambda: self.core.secrets.rotate(asked.name, asked.version, asked.value)
+            )
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +148,7 @@ class _RoomQuestion:
     room: str
     after: int = 0
     limit: int = 50
+    open_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

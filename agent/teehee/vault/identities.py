@@ -57,13 +57,29 @@ class Identities:
         self.agents[identity.agent] = Agent(identity, policy)
         return identity
 
+    async def recall_all(self) -> None:
+        """Every recorded agent, with the policy it last had."""
+        for row in self.db.execute(f"SELECT {COLUMNS} FROM identities").fetchall():
+            policy = policies.parse(json.loads(row[5]))
+            identity = await self._recall(row, policy)
+            self.agents[identity.agent] = Agent(identity, policy)
+
     async def _mint(self, config: AgentConfig, policy: policies.Policy) -> Identity:
         key_id = secrets.token_hex(16)
         taken = self.db.execute("SELECT 1 FROM identities WHERE agent=?", (config.agent,)).fetchone()
         agent = ids.create_unique_uuid(key_id, config.agent) if taken else config.agent
         public = (await self.ring.log_key(key_id)).public.hex()
         return Identity(
-            config.slot, agent, config.name, key_id, _origin(key_id), public, policy.hash, epoch=0, stopped=False, minted=True
+            config.slot,
+            agent,
+            config.name,
+            key_id,
+            _origin(key_id),
+            public,
+            policy.hash,
+            epoch=0,
+            stopped=False,
+            minted=True,
         )
 
     async def _recall(self, row: tuple[str, str, str, str, str, str, int, int], policy: policies.Policy) -> Identity:

@@ -10,6 +10,7 @@ import os
 import sqlite3
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
 from teehee.errors import Refused
 from teehee.evidence import leaf
@@ -171,7 +172,8 @@ class Ledger:
 
     def of_event(self, agent: str, source: str, event: str) -> list[Effect]:
         rows = self.db.execute(
-            f"SELECT {COLUMNS} FROM effects WHERE agent=? AND source=? AND event=? ORDER BY part", (agent, source, event)
+            f"SELECT {COLUMNS} FROM effects WHERE agent=? AND source=? AND event=? ORDER BY part",
+            (agent, source, event),
         )
         return [self._effect(row) for row in rows]
 
@@ -185,6 +187,14 @@ class Ledger:
         )
         return [self._effect(row) for row in rows if row[-1] == "delivered" or self._may_leave(agent)]
 
+    def open_in_room(self, agent: str, room: str) -> list[Effect]:
+        """What the room has not been told yet, oldest first."""
+        rows = self.db.execute(
+            f"SELECT {COLUMNS} FROM effects WHERE state IN ('due','sending') AND agent=? AND room=? ORDER BY seq LIMIT ?",
+            (agent, room, ROWS_LIMIT),
+        )
+        return [self._effect(row) for row in rows] if self._may_leave(agent) else []
+
     def open_up_to(self, agent: str, room: str, seq: int) -> list[str]:
         """Ids of what the room's client says it has seen though no outcome was written yet."""
         rows = self.db.execute(
@@ -197,7 +207,9 @@ class Ledger:
         """How the named effects ended, for a mind that was away; open ones are left out."""
         found = []
         for effect in effects:
-            row = self.db.execute("SELECT id, seq, agent, source, event, state FROM effects WHERE id=?", (effect,)).fetchone()
+            row = self.db.execute(
+                "SELECT id, seq, agent, source, event, state FROM effects WHERE id=?", (effect,)
+            ).fetchone()
             if row is not None and row[2] in agents and row[5] not in OPEN:
                 found.append(Settled(*row))
         return found
@@ -213,10 +225,11 @@ class Ledger:
         found = self.identities.agents.get(agent)
         return found is not None and not found.identity.stopped
 
-    def _effect(self, row: Sequence[object]) -> Effect:
+    def _effect(self, row: Sequence[Any]) -> Effect:
+        """The columns are the fields, in order; only the payload is sealed."""
         values = list(row)
-        values[8] = self.seal.open("effects", str(row[0]), 1, bytes(row[8])).decode()  # type: ignore[arg-type] # BLOB
-        return Effect(*values)  # type: ignore[arg-type] # the columns are the fields, in order
+        values[8] = self.seal.open("effects", row[0], 1, row[8]).decode()
+        return Effect(*values)
 
 
 def _same(known: Sequence[Effect], parts: Sequence[Part]) -> bool:

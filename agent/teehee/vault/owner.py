@@ -2,36 +2,13 @@
 
 import json
 import sqlite3
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from teehee.errors import Refused
 from teehee.wire import strict
-
-Json = Any
-DOMAIN = b"teehee/owner-request/v1\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """A request as it travels: `body` is the exact signed text, `key` and `signature` are hex."""
-
-    body: str
-    key: str
-    signature: str
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What the body says. `seq` must rise with every request of one key."""
-
-    seq: int
-    method: str
-    params: Json
+from teehee.wire.owner import Envelope, Request, signed_bytes
 
 
 class OwnerDesk:
@@ -47,7 +24,7 @@ class OwnerDesk:
             raise Refused("owner.key-unknown", "this key is not an owner of this vault")
         try:
             public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(envelope.key))
-            public.verify(bytes.fromhex(envelope.signature), DOMAIN + envelope.body.encode())
+            public.verify(bytes.fromhex(envelope.signature), signed_bytes(envelope.body))
         except (InvalidSignature, ValueError):
             raise Refused("owner.signature", "the signature does not hold for this request") from None
         return strict.parse(Request, json.loads(envelope.body), "body")
@@ -60,9 +37,3 @@ class OwnerDesk:
         self.db.execute(
             "INSERT INTO owner_requests VALUES (?,?) ON CONFLICT (owner_key) DO UPDATE SET seq=excluded.seq", (key, seq)
         )
-
-
-def sign(body: Json, sign_bytes: Callable[[bytes], bytes], key: bytes) -> dict[str, str]:
-    """The envelope of `body`, signed by whoever holds the owner key."""
-    text = json.dumps(body)
-    return {"body": text, "key": key.hex(), "signature": sign_bytes(DOMAIN + text.encode()).hex()}

@@ -10,9 +10,10 @@ from teehee.vault.core import Core
 from teehee.vault.doors import Push
 from teehee.vault.ledger import fingerprint
 from teehee.vault.log import log
-from teehee.vault.owner import Envelope, OwnerDesk, Request
+from teehee.vault.owner import OwnerDesk
 from teehee.wire import strict
 from teehee.wire.messages import Configure, Identity
+from teehee.wire.owner import Envelope, Request
 from teehee.wire.server import Handler
 
 Json = Any
@@ -36,6 +37,7 @@ class OwnerDoor:
         request = self.desk.check_signature(envelope)
         methods = {
             "configure": self._configure,
+            "recall": self._recall,
             "stop": self._stop,
             "resume": self._resume,
             "secret.set": self._secret_set,
@@ -64,17 +66,34 @@ class OwnerDoor:
 
         identities = await self.core.commit.run(write)
         await self.on_configured()
-        log("configured", agents=[i.name for i in identities], secrets=sorted(wanted.secrets), trust=self.core.ring.trust)
+        log(
+            "configured",
+            agents=[i.name for i in identities],
+            secrets=sorted(wanted.secrets),
+            trust=self.core.ring.trust,
+        )
         minted = {identity.agent for identity, _ in admitted if identity.minted}
-        return {"agents": [asdict(i) | {"minted": i.agent in minted} for i in identities], "trust": self.core.ring.trust}
+        return {
+            "agents": [asdict(i) | {"minted": i.agent in minted} for i in identities],
+            "trust": self.core.ring.trust,
+        }
+
+    async def _recall(self, envelope: Envelope, request: Request) -> Json:
+        """Knows all recorded agents again, without a new epoch: enough to read the log of a stopped vault."""
+        await self.core.identities.recall_all()
+        await self.on_configured()
+        return {}
 
     def _epoch_leaf(self, identity: Identity, package: str, config: str, now: int) -> None:
-        facts = {"agent": identity.key_id, "at": now, "epoch": identity.epoch, "package": package}
-        keys = {"log": identity.log_key}
         kind = leaf.Genesis if identity.epoch == 1 else leaf.Epoch
-        index = self.core.log.append(identity.key_id, kind(**facts, keys=keys))
+        entry = kind(
+            agent=identity.key_id, at=now, epoch=identity.epoch, keys={"log": identity.log_key}, package=package
+        )
+        index = self.core.log.append(identity.key_id, entry)
         self.core.db.execute("UPDATE epochs SET state='lost' WHERE key_id=? AND state!='lost'", (identity.key_id,))
-        self.core.db.execute("INSERT INTO epochs VALUES (?,?,?,?,'held')", (identity.key_id, identity.epoch, index, now))
+        self.core.db.execute(
+            "INSERT INTO epochs VALUES (?,?,?,?,'held')", (identity.key_id, identity.epoch, index, now)
+        )
 
     async def _stop(self, envelope: Envelope, request: Request) -> Json:
         return await self._set_stopped(envelope, request, stopped=True)

@@ -87,7 +87,9 @@ def _check_reply(submission: Submission, event: Witnessed | None) -> None:
         raise Refused("base.already-answered", "this event has its answer")
     for part in submission.parts:
         if part.verb != REPLY_VERBS.get(submission.source):
-            raise Refused("base.verb-source", f"{part.verb[:64]!r} does not answer events of {submission.source[:32]!r}")
+            raise Refused(
+                "base.verb-source", f"{part.verb[:64]!r} does not answer events of {submission.source[:32]!r}"
+            )
         if part.room != event.room:
             raise Refused("base.room-mismatch", "a reply goes into the room of its event and no other")
 

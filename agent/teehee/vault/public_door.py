@@ -12,6 +12,7 @@ Json = Any
 Params = dict[str, Json]
 
 LEAVES_LIMIT = 1000
+NOT_MEASURED = "0" * 64  # outside a TEE there is no compose to hash
 
 
 class PublicDoor:
@@ -89,8 +90,8 @@ class PublicDoor:
         (package,) = self.core.db.execute("SELECT package FROM identities WHERE agent=?", (asked.agent,)).fetchone()
         said = Statement(
             key_id=identity.key_id,
-            app_id="",
-            compose_hash="",
+            app_id=NOT_MEASURED[:40],
+            compose_hash=NOT_MEASURED,
             package_hash=package,
             policy_hash=identity.policy_hash,
             keys={"log": identity.log_key},
@@ -104,7 +105,7 @@ class PublicDoor:
             issued_at=self.core.now_ms(),
             trust=self.core.ring.trust,
         )
-        return {"statement": said.canonical().decode(), "report_data": said.report_data().hex(), "quote": None}
+        return {"statement": said.encode().decode(), "report_data": said.report_data().hex(), "quote": None}
 
 
 @dataclass(frozen=True, slots=True)

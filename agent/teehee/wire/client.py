@@ -6,9 +6,9 @@ import itertools
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from teehee.errors import Unavailable
+from teehee.errors import TeeheeError, Unavailable
 from teehee.wire import frames, paths
 
 Json = Any
@@ -41,7 +41,7 @@ class Client:
         self._keeper: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "Client":
-        self._keeper = asyncio.create_task(self._keep())  # noqa: TID251 - owned: awaited in __aexit__
+        self._keeper = asyncio.create_task(self._keep())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -90,7 +90,7 @@ class Client:
             self._link = link
             self._up.set()
             await link.closed.wait()
-        except (ConnectionError, Unavailable):
+        except (ConnectionError, TeeheeError):
             link.transport.close()
             await asyncio.sleep(FIRST_DELAY)
         finally:
@@ -122,8 +122,7 @@ class _Link(asyncio.Protocol):
         self.buffer = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but class
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed.set()
@@ -154,7 +153,7 @@ class _Link(asyncio.Protocol):
         *lines, rest = self.buffer.split(b"\n")
         self.buffer = rest
         for line in lines:
-            self.line_received(line)
+            self.line_received(bytes(line))
 
     def line_received(self, line: bytes) -> None:
         message = json.loads(line)

@@ -48,7 +48,7 @@ def decode_request(line: bytes) -> Request:
     if type(value) is not dict:
         raise BadFrame(INVALID, "expected one request object a line; batches are not taken")
     if value.get("jsonrpc") != "2.0" or not value.keys() <= {"jsonrpc", "id", "method", "params"}:
-        raise BadFrame(INVALID, "expected the keys jsonrpc (\"2.0\"), id, method and params, and no others")
+        raise BadFrame(INVALID, 'expected the keys jsonrpc ("2.0"), id, method and params, and no others')
     method, params, identity = value.get("method"), value.get("params", {}), value.get("id")
     if type(method) is not str or not 0 < len(method) <= 64:
         raise BadFrame(INVALID, "method must be a name of at most 64 characters")
@@ -65,7 +65,8 @@ def result(identity: int | str | None, value: Json) -> bytes:
 
 def failure(identity: int | str | None, error: Exception) -> bytes:
     """The error reply; only our own errors are told in words, anything else stays inside."""
-    code, data = INTERNAL, {}
+    code = INTERNAL
+    data: dict[str, Json] = {}
     message = "internal error; the log has it"
     if isinstance(error, BadFrame):
         code, message = error.code, str(error)

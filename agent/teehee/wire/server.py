@@ -4,9 +4,9 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from teehee.errors import TeeheeError
+from teehee.errors import TeeheeError, Unavailable
 from teehee.wire import frames, paths
 
 Json = Any
@@ -75,8 +75,7 @@ class Connection(asyncio.Protocol):
         self.buffer = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but class
         self.server.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -139,7 +138,7 @@ class Connection(asyncio.Protocol):
     def finished(self, request: frames.Request, done: "asyncio.Future[Json]") -> None:
         self.in_flight -= 1
         if done.cancelled():
-            self.answer_failure(request, frames.Unavailable("this process is stopping", code="stopping"))
+            self.answer_failure(request, Unavailable("this process is stopping", code="stopping"))
         elif (error := done.exception()) is not None:
             self.answer_failure(request, error)
         else:

@@ -24,7 +24,7 @@ class Malformed(TeeheeError):
 
 def parse(cls: type[T], value: Json, where: str = "params") -> T:
     """`value` as a `cls`. Unknown keys, missing keys and wrong types raise Malformed, naming the path."""
-    return typing.cast(T, _reader(cls)(value, where))
+    return typing.cast(T, _reader(typing.cast(Any, cls))(value, where))
 
 
 @cache

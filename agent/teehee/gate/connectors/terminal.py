@@ -29,10 +29,18 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class Pull:
+    """`wait` is how many seconds to wait when there is nothing yet."""
+
     agent: str = ""
     room: str = "main"
-    after: int = 0
     wait: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    id: str
+    agent: str = ""
+    room: str = "main"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,7 @@ class TerminalConnector:
             "say": self.say,
             "pull": self.pull,
             "seen": self.seen,
+            "about": self.about,
             "receipt": self.receipt,
         }
 
@@ -71,11 +80,15 @@ class TerminalConnector:
     async def pull(self, params: Params) -> Json:
         asked = strict.parse(Pull, params)
         face = self.conversation.face(asked.agent)
-        return [shown(e) for e in await self.conversation.pull(face, self._guest(asked.room), asked.after, asked.wait)]
+        return [shown(e) for e in await self.conversation.unseen(face, self._guest(asked.room), asked.wait)]
 
     def seen(self, params: Params) -> Json:
         self.conversation.mailroom.handed_over(strict.parse(Seen, params).ids)
         return {}
+
+    async def about(self, params: Params) -> Json:
+        asked = strict.parse(About, params)
+        return await self.conversation.about(self.conversation.face(asked.agent), self._guest(asked.room), asked.id)
 
     async def receipt(self, params: Params) -> Json:
         return await self.public.call("receipt", params)

@@ -16,9 +16,13 @@ from teehee.wire.boot import Face
 from teehee.wire.strict import Malformed
 
 FORM_WAIT = 20.0  # seconds the page without script waits for the answer before it shows
-POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'"
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+KEPT = "Your message is kept; the answer is on its way. Reload to see it."
 HEADERS = {
-    "content-security-policy": POLICY + "; frame-ancestors 'none'",
+    "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
@@ -51,7 +55,7 @@ class ChatPage:
         lines = [(line["at"], "you", line["text"], "") for line in said]
         lines += [(effect.at, "agent", effect.text, effect.id) for effect in effects]
         cursor = max((effect.seq for effect in effects), default=0)
-        notice = request.query_params.get("notice", "") and "Your message is kept; the answer is on its way. Reload to see it."
+        notice = KEPT if request.query_params.get("notice") else ""
         seen = [effect.id for effect in effects if effect.state == "due"]
         done = BackgroundTask(self._handed_over, seen) if seen else None
         response = page(face.name, render(face, sorted(lines), cursor, notice), done)
@@ -93,7 +97,7 @@ def render(face: Face, lines: list[tuple[int, str, str, str]], cursor: int, noti
     """The page's body: who this is, what was said, where to say more."""
     items = "".join(_line(who, text, effect) for _, who, text, effect in lines)
     empty = "" if items else f'<li class="hint">Say hello to {e(face.name)}.</li>'
-    note = f'<p class="notice" role="status">{e(notice)}</p>' if notice else '<p class="notice" role="status" hidden></p>'
+    note = f'<p class="notice" role="status"{"" if notice else " hidden"}>{e(notice)}</p>'
     return (
         f'<header><h1>{e(face.name)}</h1><p>{e(face.bio)}</p><p class="trust">brain: {e(face.brain)} · trust: dev · '
         f'every reply has a receipt</p></header><main><ol id="talk" data-agent="{e(face.slug)}" data-after="{cursor}" '
@@ -105,8 +109,10 @@ def render(face: Face, lines: list[tuple[int, str, str, str]], cursor: int, noti
 
 
 def _line(who: str, text: str, effect: str) -> str:
-    receipt = f' <a class="receipt" href="/api/receipts/{e(effect)}">receipt</a>' if effect else ""
-    return f'<li class="{who}" id="{e(effect)}"><p>{e(text)}</p>{receipt}</li>' if effect else f'<li class="{who}"><p>{e(text)}</p></li>'
+    if not effect:
+        return f'<li class="{who}"><p>{e(text)}</p></li>'
+    receipt = f'<a class="receipt" href="/api/receipts/{e(effect)}">receipt</a>'
+    return f'<li class="{who}" id="{e(effect)}"><p>{e(text)}</p> {receipt}</li>'
 
 
 def _form(data: bytes) -> dict[str, str]:

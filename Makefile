@@ -1,0 +1,46 @@
+# The verbs of this repository. What they take comes in ARGS: make run ARGS="ada.json --port 8080"
+# Another Python: make test PYTHON=python3.13
+
+MAKEFLAGS += --no-print-directory
+export PYTHON
+PY := .venv/bin/python
+
+help:
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+
+run: ## Sets up what is missing, then starts the default character (or the one in ARGS) here and on a web page.
+	@sh scripts/setup run && exec .venv/bin/teehee run $(ARGS)
+
+test: check ## Checks the source, then runs the tests (ARGS="tests/test_ids.py -k room" picks some).
+	@$(PY) -m pytest $(ARGS)
+
+check: setup ## Looks through the source with ruff and mypy.
+	@$(PY) -m ruff check
+	@$(PY) -m mypy
+
+bench: setup ## Measures speed and memory with a fake model, and prints one line of JSON.
+	@$(PY) scripts/bench.py $(ARGS)
+
+doctor: ## Says what this machine has and lacks.
+	@sh scripts/setup run && exec .venv/bin/teehee doctor $(ARGS)
+
+setup: ## Makes .venv with everything the tests need.
+	@sh scripts/setup dev
+
+build: setup ## Builds the wheel into dist/.
+	@$(PY) -m hatchling build -t wheel
+
+LOCK = "$$uv" pip compile --quiet --universal --python-version 3.11 --only-binary :all: --generate-hashes \
+	--no-header --no-annotate --exclude-newer P7D $(ARGS)
+
+lock: ## Writes the hash locks anew with uv, from releases at least a week old (ARGS=--upgrade moves the pins).
+	@uv=$$(command -v uv || echo .venv/bin/uv) && \
+	printf 'hatchling>=1.27\neditables\n' | $(LOCK) pyproject.toml - -o requirements/run.txt && \
+	$(LOCK) pyproject.toml --group dev -c requirements/run.txt -o requirements/dev.txt && \
+	echo uv | $(LOCK) - -o requirements/uv.txt
+
+clean: ## Removes .venv, dist/ and every cache; your data folder stays.
+	@rm -rf .venv dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find agent plugins tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help run test check bench doctor setup build lock clean

@@ -1,0 +1,42 @@
+"""Puts the commands together, in the order people meet them."""
+
+from typing import Annotated
+
+import typer
+
+from teehee import __version__
+from teehee.cli import ask, chat, config, doctor, log, plugins, run, stop
+
+
+def build() -> typer.Typer:
+    """The whole command line."""
+    app = typer.Typer(
+        name="teehee",
+        help="Runs Eliza characters as agents nobody can puppet.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    @app.callback()
+    def root(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+        """Runs Eliza characters as agents nobody can puppet."""
+        if version:
+            typer.echo(__version__)
+            raise typer.Exit
+
+    for command in (
+        run.run,
+        chat.chat,
+        ask.ask,
+        log.log,
+        stop.stop,
+        stop.resume,
+        plugins.plugins,
+        config.config,
+        doctor.doctor,
+    ):
+        app.command()(command)
+    return app

@@ -1,0 +1,64 @@
+"""`teehee run`: starts agents and talks in the terminal, or serves when there is none."""
+
+import typer
+
+from teehee.cli import options
+
+
+def run(
+    characters: options.Characters = None,
+    data: options.Data = None,
+    host: options.Host = None,
+    port: options.Port = None,
+    model_url: options.ModelUrl = None,
+    model: options.Model = None,
+    plugin_path: options.PluginPath = None,
+    log_level: options.LogLevel = None,
+    debug: options.Debug = False,
+) -> None:
+    """Start agents, serve their web page, and talk to them here."""
+    import asyncio
+
+    given = options.given(
+        data=data, host=host, port=port, model_url=model_url, model=model, plugin_path=plugin_path, log_level=log_level
+    )
+    asyncio.run(_run(characters or [], given))
+
+
+async def _run(names: list[str], given: dict[str, object]) -> None:
+    import asyncio
+    import signal
+    import sys
+
+    from teehee.cli import talk
+    from teehee.cli.session import tell
+    from teehee.supervisor import plan as plans
+    from teehee.supervisor.supervisor import Supervisor
+    from teehee.wire.client import Client
+
+    plan = plans.make(names, given)
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    async with Supervisor(plan, tell) as up:
+        typer.echo(
+            _opening(up.url, [agent.character.name for agent in plan.agents], plan.agents[0].brain_shown, up.trust)
+        )
+        if sys.stdin.isatty():
+            async with Client(plan.folder.sockets / "terminal.sock") as door:
+                faces = await door.call("agents")
+                await talk.converse(door, faces[0], stopped)
+        else:
+            typer.echo("no terminal here, so this only serves; stop it with Ctrl-C or a TERM signal")
+            await stopped.wait()
+        typer.echo("stopping: finishing what is in the air …")
+
+
+def _opening(url: str, names: list[str], brain: str, trust: str) -> str:
+    better = "; for a better one: --model-url URL --model NAME" if brain == "classic" else ""
+    lines = [
+        f"{', '.join(names)} · brain: {brain}{better}",
+        f"web page: {url} · receipts: teehee log · trust: {trust}",
+    ]
+    return "\n".join(lines)

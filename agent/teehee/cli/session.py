@@ -1,0 +1,49 @@
+"""Reaches an agent: the one running in the data folder, or one started for this command alone."""
+
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from teehee.errors import ConfigError
+from teehee.supervisor import plan as plans
+from teehee.supervisor.supervisor import Supervisor
+from teehee.wire.client import Client
+
+Json = Any
+
+
+def tell(sentence: str) -> None:
+    """What the supervisor has to say goes to standard error."""
+    sys.stderr.write(f"· {sentence}\n")
+
+
+@contextlib.asynccontextmanager
+async def reach(names: Sequence[str], options: dict[str, Json]) -> AsyncIterator[Client]:
+    """The terminal's door of a running agent; starts one when none runs in this data folder."""
+    plan = plans.make(names, options)
+    async with contextlib.AsyncExitStack() as stack:
+        if plan.folder.is_running:
+            if names:
+                raise ConfigError(
+                    f"agents are running in {str(plan.folder.path)!r} already",
+                    hint="leave the character out to talk to them, or give another folder with --data",
+                )
+        else:
+            await stack.enter_async_context(Supervisor(plan, tell))
+        yield await stack.enter_async_context(Client(plan.folder.sockets / "terminal.sock"))
+
+
+async def pick(door: Client, wanted: str) -> Json:
+    """The agent called `wanted` (name or slug), or the only one. Raises ConfigError when it is unclear."""
+    faces: list[Json] = await door.call("agents")
+    if not wanted and len(faces) == 1:
+        return faces[0]
+    for face in faces:
+        if wanted.lower() in (face["slug"], face["name"].lower()):
+            return face
+    names = ", ".join(face["slug"] for face in faces)
+    raise ConfigError(
+        f"no agent {wanted!r} runs here" if wanted else "several agents run here",
+        hint=f"name one with --agent: {names}",
+    )

@@ -1,0 +1,141 @@
+"""Which of the character's lines fits what was heard, and has not been said yet."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from teehee.mind.classic_lines import USUAL, Shelf, SpokenLine
+from teehee.mind.classic_rules import Ear, Heard, Rule
+from teehee.mind.classic_words import stems_of, words_of
+
+SAME_QUESTION = 0.7  # an example whose question is this much like the message answers it
+SAME_KIND = 0.3  # the same, when the rule agrees already
+TELLING_SHARE = 0.25  # of what matters in the message, that a line must be about
+CLOSED_SHARE = 0.6  # the same, when the rule needs no subject
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the agent has said here, and how one message orders what it could say next."""
+
+    said: str
+    last: str
+    seed: int
+
+    def order(self, line: SpokenLine) -> int:
+        """Breaks ties by a hash of message and line: the same each time, and another line for another message."""
+        return line.salt ^ self.seed
+
+    def turned(self, items: Sequence[T]) -> list[T]:
+        """`items` from another place on for another message."""
+        start = self.seed % len(items) if items else 0
+        return [*items[start:], *items[:start]]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A line, and how it relates to the message: answers it, knows about it, or only fits."""
+
+    line: SpokenLine
+    how: Literal["answers", "knows", "fits"]
+
+
+class Chooser:
+    """Picks lines of one character."""
+
+    def __init__(self, shelf: Shelf, ear: Ear) -> None:
+        self._shelf = shelf
+        self._rules = ear.rules
+        self._top = max(shelf.weight.values(), default=1.0)
+        self._by_rule: defaultdict[str, list[int]] = defaultdict(list)
+        for at, line in enumerate(shelf.lines):
+            if line.rule:
+                self._by_rule[line.rule].append(at)
+        self._pools = {rule.name: self._pool(rule) for rule in ear.rules.values()}
+
+    def choose(self, heard: Heard, room: Room) -> Choice:
+        """The best fresh line: an example of the question, a line on the subject, one that suits the rule."""
+        similar = self._shelf.similar(heard.words)
+        if line := self._example(heard, similar, room):
+            return Choice(line, "answers")
+        is_guarded = "guarded" in heard.rule.flags
+        share = CLOSED_SHARE if "closed" in heard.rule.flags else TELLING_SHARE
+        if not is_guarded and (line := self._about(heard.stems, share, heard.rule, room)):
+            return Choice(line, "knows")
+        if "follows" in heard.rule.flags and (line := self._about(_stems(room.last), 0.01, heard.rule, room)):
+            return Choice(line, "knows")
+        stems = () if is_guarded else heard.stems
+        if any("{topic}" in template for template in heard.rule.says):
+            stems += tuple(one for _, topic in self.phrases("topic", heard, room)[:1] for one in _stems(topic))
+        if line := self._about(stems, 0.01, heard.rule, room):
+            return Choice(line, "fits")
+        for pool in self._pools[heard.rule.name]:
+            if line := self._fresh(sorted(pool, key=room.order), room):
+                return Choice(line, "fits")
+        return Choice(self._longest_ago(heard.rule, room), "fits")
+
+    def phrases(self, kind: str, heard: Heard, room: Room) -> list[tuple[str, str]]:
+        """Topics, adjectives or rules of style: those about the message first, those not said yet before others."""
+        wanted = set(heard.stems)
+        return sorted(
+            room.turned(self._shelf.short.get(kind, ())),
+            key=lambda phrase: (phrase[1] in room.said, not wanted & set(_stems(phrase[1]))),
+        )
+
+    def _example(self, heard: Heard, similar: dict[int, float], room: Room) -> SpokenLine | None:
+        rule, lines = heard.rule, self._shelf.lines
+        alike = [at for at, share in similar.items() if share >= SAME_QUESTION and self._agrees(lines[at], rule)]
+        is_closed = "closed" in rule.flags
+        mates = [at for at in self._by_rule[rule.name] if is_closed or similar.get(at, 0.0) >= SAME_KIND]
+        for group in (alike, mates):
+            ordered = sorted(group, key=lambda at: (-round(similar.get(at, 0.0), 2), room.order(lines[at])))
+            if line := self._fresh([lines[at] for at in ordered], room):
+                return line
+        return None
+
+    def _agrees(self, line: SpokenLine, rule: Rule) -> bool:
+        """Whether a line written for one kind of question may answer another."""
+        if line.kind != "example" or line.rule == rule.name:
+            return True
+        other = self._rules[line.rule].flags if line.rule else frozenset()
+        return "guarded" not in rule.flags | other and not ("closed" in rule.flags and "closed" in other)
+
+    def _about(self, stems: Iterable[str], share: float, rule: Rule, room: Room) -> SpokenLine | None:
+        """The fresh line that is most about `stems`, if it covers their share."""
+        wanted = tuple(stems)
+        total = sum(self._shelf.weight.get(one, self._top) for one in wanted)
+        found = {at: score for at, score in self._shelf.about_these(wanted).items() if score >= share * total}
+        lines = self._shelf.lines
+        ordered = sorted(found, key=lambda at: (-round(found[at], 1), room.order(lines[at])))
+        return self._fresh([lines[at] for at in ordered if self._is_loose(lines[at], rule)], room)
+
+    def _is_loose(self, line: SpokenLine, rule: Rule) -> bool:
+        """Whether the line may be said without its question."""
+        flags = self._rules[line.rule].flags if line.rule else frozenset()
+        return line.stands_alone and (line.rule == rule.name or not flags & {"closed", "guarded"})
+
+    def _pool(self, rule: Rule) -> tuple[list[SpokenLine], ...]:
+        """All lines in the order of how well they suit the rule."""
+        lines = self._shelf.lines
+        kind = [line for line in lines if line.kind in rule.kinds]
+        return (
+            [line for line in kind if line.stems & rule.cues],
+            kind,
+            [line for line in lines if line.kind in USUAL],
+            [line for line in lines if line.kind == "example" and self._is_loose(line, rule)],
+            list(lines),
+        )
+
+    def _fresh(self, lines: Iterable[SpokenLine], room: Room) -> SpokenLine | None:
+        return next((line for line in lines if not room.said or line.core not in room.said), None)
+
+    def _longest_ago(self, rule: Rule, room: Room) -> SpokenLine:
+        pool = next(pool for pool in self._pools[rule.name][1:] if pool)
+        return min(pool, key=lambda line: (room.said.rfind(line.core), room.order(line)))
+
+
+def _stems(text: str) -> tuple[str, ...]:
+    return stems_of(words_of(text))

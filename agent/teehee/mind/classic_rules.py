@@ -1,0 +1,147 @@
+"""ELIZA's ear: finds the rule of the script that a message calls for, and what it captured."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from teehee.mind.classic_words import Clause, Part, clauses_of, match, pattern, reflect, stems_of
+
+SCRIPT = Path(__file__).with_name("classic_script.txt")
+ASKING = frozenset("what who whom whose where when why how which do does did is are can could will would should".split())
+NOUN_ENDS = frozenset(
+    "is are was were am be been has have had do does did will would can could should must may might who that which"
+    " because and or but so when while if then than as in on at to from with without for of about like really just"
+    " always never keeps keep makes made says said told thinks loves likes hates wants needs went ran got goes left"
+    " came broke stopped started died lives works feels seems looks not also still very too".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One thing people say and the ways to answer it; `classic_script.txt` explains the fields."""
+
+    name: str
+    rank: int
+    flags: frozenset[str]
+    kinds: tuple[str, ...] = ("bio", "lore", "post", "knowledge")
+    heard: tuple[tuple[Part, ...], ...] = ()
+    cues: frozenset[str] = frozenset()
+    says: tuple[str, ...] = ()
+    knows: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A message as understood: its rule, the captured words, and what it is about."""
+
+    rule: Rule
+    captured: tuple[tuple[str, ...], ...]
+    words: tuple[str, ...]
+    stems: tuple[str, ...]
+
+    def echo(self, number: int) -> str:
+        """The captured part `number`, turned round; empty if there is none fit to repeat."""
+        return reflect(self.captured[number - 1]) if number <= len(self.captured) else ""
+
+    def noun(self) -> str:
+        """The noun phrase that the first captured part begins with; empty if it has none."""
+        phrase: list[str] = []
+        for word in self.captured[0] if self.captured else ():
+            if word.lower() in NOUN_ENDS or (phrase and word.endswith("ed")):
+                break
+            phrase.append(word)
+        return reflect(phrase) if len(phrase) <= 3 else ""
+
+
+class Ear:
+    """The script, indexed by the rarest word of each pattern, so that few patterns are tried per message."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules = {rule.name: rule for rule in rules}
+        counts: Counter[str] = Counter()
+        for rule in rules:
+            for parts in rule.heard:
+                counts.update({word for part in parts if not part.is_optional for word in part.words or ()})
+        self._by_word: defaultdict[str, list[tuple[int, int, Rule, tuple[Part, ...]]]] = defaultdict(list)
+        for rule in rules:
+            for parts in rule.heard:
+                fixed = [part.words for part in parts if part.words and not part.is_optional]
+                anchor = min(fixed, key=lambda words: sum(counts[word] for word in words))
+                for word in anchor:
+                    self._by_word[word].append((rule.rank, len(fixed), rule, parts))
+
+    def hear(self, text: str, name: str = "") -> Heard:
+        """The highest-ranked rule that `text` calls for; a message no pattern knows gets a fallback rule."""
+        clauses = clauses_of(text, name)
+        words = tuple(word for clause in clauses for word in clause.words)
+        stems = stems_of(word for word in words if word != name.lower())
+        best: tuple[int, int] = (0, 0)
+        found: tuple[Rule, tuple[tuple[str, ...], ...]] | None = None
+        for clause in clauses:
+            for rank, fixed, rule, parts in self._candidates(clause):
+                if (rank, fixed) > best and (spans := match(parts, clause.words)) is not None:
+                    best, found = (rank, fixed), (rule, tuple(clause.written[a:b] for a, b in spans))
+        rule, captured = found or (self.rules[_fallback(text, clauses, words)], ())
+        return Heard(rule, captured, words, stems)
+
+    def _candidates(self, clause: Clause) -> Iterator[tuple[int, int, Rule, tuple[Part, ...]]]:
+        for word in dict.fromkeys(clause.words):
+            yield from self._by_word.get(word, ())
+
+
+def _fallback(text: str, clauses: Sequence[Clause], words: Sequence[str]) -> str:
+    if not words:
+        return "noise" if text.strip() else "silence"
+    if sum(ord(letter) > 0x24F for word in words for letter in word) * 2 > sum(map(len, words)):
+        return "foreign"
+    if not any(_is_sayable(word) for word in words):
+        return "noise"
+    is_question = "?" in text or clauses[0].words[0] in ASKING
+    return "question" if is_question else "statement"
+
+
+def _is_sayable(word: str) -> bool:
+    """Whether `word` might be one: it has a vowel, and letters only, and not too many of them in a heap."""
+    vowels = sum(letter in "aeiouyàáâäèéêëìíîïòóôöùúûüø" for letter in word)
+    return word.replace("'", "").isalpha() and vowels * 5 >= len(word) and len(word) <= 20
+
+
+@cache
+def script() -> Ear:
+    """The ear for the script that comes with teehee; read once."""
+    return Ear(read_script(SCRIPT.read_text(encoding="utf-8")))
+
+
+def read_script(text: str) -> list[Rule]:
+    """The rules in a script, in order."""
+    classes: dict[str, frozenset[str]] = {}
+    rules: list[Rule] = []
+    last = ""
+    for line in text.splitlines():
+        mark, rest = line[:1], line[2:]
+        if mark == "@":
+            last, *words = line[1:].split()
+            classes[last] = frozenset(words)
+        elif mark == " ":
+            classes[last] |= frozenset(line.split())
+        elif mark == "<":
+            heard = tuple(pattern(part, classes) for part in rest.split(" / "))
+            rules[-1] = replace(rules[-1], heard=rules[-1].heard + heard)
+        elif mark == "~":
+            rules[-1] = replace(rules[-1], cues=rules[-1].cues | frozenset(stems_of(rest.split())))
+        elif mark == ">":
+            rules[-1] = replace(rules[-1], says=(*rules[-1].says, rest))
+        elif mark == "+":
+            rules[-1] = replace(rules[-1], knows=(*rules[-1].knows, rest))
+        elif mark.isalpha():
+            rules.append(_heading(line))
+    return rules
+
+
+def _heading(line: str) -> Rule:
+    head, _, kinds = line.partition(" from ")
+    name, rank, *flags = head.split()
+    rule = Rule(name, int(rank), frozenset(flags))
+    return replace(rule, kinds=tuple(kinds.split())) if kinds else rule

@@ -1,0 +1,136 @@
+"""Keeps the three processes up: started side by side, watched, brought back with a growing pause."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from types import TracebackType
+from typing import Any
+
+from teehee.errors import TeeheeError
+from teehee.supervisor import plan as plans
+from teehee.supervisor.children import Child
+from teehee.supervisor.owner import Owner
+from teehee.supervisor.plan import Plan
+from teehee.wire.client import Client
+
+Json = Any
+Tell = Callable[[str], None]
+
+FIRST_PAUSE, LAST_PAUSE = 0.1, 10.0
+CALM_SECONDS = 30.0  # a child that lived this long starts over with the first pause
+MIND_SECONDS, GATE_SECONDS, VAULT_SECONDS = 8.0, 5.0, 5.0
+
+
+class Supervisor:
+    """One run: `async with Supervisor(plan, tell) as run` is up when it is entered, and down when it is left.
+
+    `tell` gets a sentence for whoever watches, when a child dies or comes back. `mind_prefix` is put before the
+    mind's command line (the tests' network namespace).
+    """
+
+    def __init__(self, plan: Plan, tell: Tell, *, mind_prefix: Sequence[str] = ()) -> None:
+        self.plan = plan
+        self.tell = tell
+        self.url = ""
+        self.trust = ""
+        self.identities: list[dict[str, Json]] = []
+        logs = plan.folder.logs
+        self.vault = Child("vault", logs)
+        self.gate = Child("gate", logs)
+        self.mind = Child("mind", logs, mind_prefix)
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._stack = contextlib.AsyncExitStack()
+        self._watchers: list[asyncio.Task[None]] = []
+        self._stopping = False
+
+    async def __aenter__(self) -> "Supervisor":
+        try:
+            self._stack.enter_context(self.plan.folder.held())
+            self.owner = Owner(self.plan.folder.owner_key)
+            self.owner_link = await self._stack.enter_async_context(
+                Client(self.plan.folder.sockets / "vault-owner.sock")
+            )
+            await asyncio.gather(self.vault.start(), self.gate.start(), self.mind.start())
+            await self._boot_vault()
+            await asyncio.gather(self._boot_mind(), self._boot_gate())
+        except BaseException:
+            await self.stop()
+            raise
+        loop = asyncio.get_running_loop()
+        boots = ((self.vault, self._boot_vault), (self.mind, self._boot_mind), (self.gate, self._boot_gate))
+        self._watchers = [loop.create_task(self._watch(child, again)) for child, again in boots]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def _boot_vault(self) -> None:
+        await self.vault.boot(plans.vault_boot(self.plan, self.owner.public))
+        configured = await self.owner.ask(self.owner_link, "configure", plans.configure_request(self.plan))
+        self.identities, self.trust = configured["agents"], configured["trust"]
+
+    async def _boot_mind(self) -> None:
+        await self.mind.boot(plans.mind_boot(self.plan, self.identities))
+
+    async def _boot_gate(self) -> None:
+        # A gate that comes back must be where its visitors left it.
+        port = int(self.url.rsplit(":", 1)[1]) if self.url else self.plan.run.settings.port
+        self.url = (await self.gate.boot(plans.gate_boot(self.plan, self.identities, port)))["url"]
+
+    async def _watch(self, child: Child, boot_again: Callable[[], Any]) -> None:
+        """Brings `child` back whenever it ends, with a growing pause while it keeps ending."""
+        loop = asyncio.get_running_loop()
+        pause, since = FIRST_PAUSE, loop.time()
+        while True:
+            code = await child.wait()
+            if self._stopping:
+                return
+            if loop.time() - since > CALM_SECONDS:
+                pause = FIRST_PAUSE
+            self.tell(f"the {child.name} ended ({_how(code)}); starting it again in {pause:g} s")
+            await asyncio.sleep(pause)
+            pause, since = min(pause * 2, LAST_PAUSE), loop.time()
+            try:
+                await child.start()
+                await boot_again()
+                self.tell(f"the {child.name} is back")
+            except TeeheeError as error:
+                self.tell(f"the {child.name} did not come back: {error}" + (f" ({error.hint})" if error.hint else ""))
+                await child.stop(1.0)
+
+    async def stop(self) -> None:
+        """Ends everything in order: no new messages, running turns finished, replies handed over, stores closed."""
+        self._stopping = True
+        if self.gate.process is not None and self.gate.process.returncode is None:
+            self.gate.tell("drain")
+        await self.mind.stop(MIND_SECONDS)
+        await self.gate.stop(GATE_SECONDS)
+        await self.vault.stop(VAULT_SECONDS)
+        for watcher in self._watchers:
+            watcher.cancel()
+        if self._watchers:
+            await asyncio.wait(self._watchers)
+        await self._stack.aclose()
+
+
+@contextlib.asynccontextmanager
+async def vault_only(plan: Plan) -> AsyncIterator[Client]:
+    """A vault without gate and mind, for reading its log; gives the public door."""
+    with plan.folder.held():
+        owner = Owner(plan.folder.owner_key)
+        child = Child("vault", plan.folder.logs)
+        await child.start()
+        try:
+            await child.boot(plans.vault_boot(plan, owner.public))
+            async with Client(plan.folder.sockets / "vault-owner.sock") as link:
+                await owner.ask(link, "recall", {})
+            async with Client(plan.folder.sockets / "vault-public.sock") as public:
+                yield public
+        finally:
+            await child.stop(VAULT_SECONDS)
+
+
+def _how(code: int) -> str:
+    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"

@@ -1,0 +1,67 @@
+"""The three real processes, started for a test and ended with it."""
+
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from teehee.supervisor import plan as plans
+from teehee.supervisor.supervisor import Supervisor
+from teehee.wire.client import Client
+
+Json = Any
+
+
+@dataclass(slots=True)
+class Running:
+    """A running agent: its supervisor, its terminal's door, its vault's public door."""
+
+    supervisor: Supervisor
+    door: Client
+    public: Client
+    told: list[str]  # what the supervisor had to say
+
+    @property
+    def folder(self) -> Path:
+        return self.supervisor.plan.folder.path
+
+    @property
+    def sockets(self) -> Path:
+        return self.supervisor.plan.folder.sockets
+
+    @property
+    def url(self) -> str:
+        return self.supervisor.url
+
+    @property
+    def agent(self) -> Json:
+        return self.supervisor.identities[0]
+
+    def kill(self, name: str) -> None:
+        """`kill -9` of one real process."""
+        child = getattr(self.supervisor, name)
+        os.kill(child.pid, signal.SIGKILL)
+
+    async def say(self, text: str, *, id: str, room: str = "main", wait: float = 20.0) -> Json:
+        """Says something at the terminal's door and acknowledges what comes back."""
+        message = {"text": text, "id": id, "room": room, "wait": wait}
+        told = await self.door.call("say", message, patience=wait + 20)
+        if told["messages"]:
+            await self.door.call("seen", {"ids": [m["id"] for m in told["messages"]]})
+        return told
+
+
+@contextlib.asynccontextmanager
+async def running(
+    data: Path, characters: Sequence[str] = (), *, failpoint: str = "", mind_prefix: Sequence[str] = (), **options: Json
+) -> AsyncIterator[Running]:
+    """Starts vault, gate and mind for `characters` in the folder `data`."""
+    told: list[str] = []
+    plan = plans.make(list(characters), {"data": str(data), **options}, failpoint)
+    async with Supervisor(plan, told.append, mind_prefix=mind_prefix) as supervisor:
+        sockets = plan.folder.sockets
+        async with Client(sockets / "terminal.sock") as door, Client(sockets / "vault-public.sock") as public:
+            yield Running(supervisor, door, public, told)
