@@ -70,8 +70,9 @@ class GroupCommit:
         try:
             self.db.execute("BEGIN IMMEDIATE")
             for operation, future in group:
-                results.append((future, *self._attempt(operation)))
-            self.db.execute("COMMIT")
+                results.append((future, *self._attempt(operation, alone=len(group) == 1)))
+            if self.db.in_transaction:
+                self.db.execute("COMMIT")
         except sqlite3.Error as error:
             self._abandon(group, error)
             return
@@ -83,19 +84,25 @@ class GroupCommit:
             else:
                 future.set_result(value)
 
-    def _attempt(self, operation: Operation) -> tuple[Any, BaseException | None]:
-        self.db.execute("SAVEPOINT operation")
+    def _attempt(self, operation: Operation, *, alone: bool) -> tuple[Any, BaseException | None]:
+        """The operation's value or failure; a failed one leaves no row, and its neighbours stand."""
+        if not alone:
+            self.db.execute("SAVEPOINT operation")
         try:
             value = operation()
         except Exception as error:
-            self.db.execute("ROLLBACK TO operation")
-            self.db.execute("RELEASE operation")
+            if alone:
+                self.db.execute("ROLLBACK")
+            else:
+                self.db.execute("ROLLBACK TO operation")
+                self.db.execute("RELEASE operation")
             if not isinstance(error, Refused):  # rules are checked before anything is written
                 self.on_undo()
             if isinstance(error, sqlite3.OperationalError):
                 raise  # disk full or I/O error: the whole group is in doubt
             return None, error
-        self.db.execute("RELEASE operation")
+        if not alone:
+            self.db.execute("RELEASE operation")
         return value, None
 
     def _abandon(self, group: list[tuple[Operation, "asyncio.Future[Any]"]], error: sqlite3.Error) -> None:

@@ -4,7 +4,7 @@ Source: elizaOS core `stringToUuid` and `createUniqueUuid` (the same bytes in 0.
 """
 
 import re
-import uuid
+from functools import lru_cache
 from hashlib import sha1
 from urllib.parse import quote
 
@@ -19,9 +19,11 @@ def string_to_uuid(text: str | int) -> str:
     digest = bytearray(sha1(quote(text, safe="-_.!~*'()").encode(), usedforsecurity=False).digest()[:16])
     digest[8] = digest[8] & 0x3F | 0x80
     digest[6] &= 0x0F  # version nibble 0: Eliza's own mark
-    return str(uuid.UUID(bytes=bytes(digest)))
+    text = digest.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+@lru_cache(maxsize=8192)  # rooms and people come again with every message
 def create_unique_uuid(agent_id: str, base: str) -> str:
     """One agent's own view of a user or room `base`, by Eliza's `createUniqueUuid`."""
     return agent_id if base == agent_id else string_to_uuid(f"{base}:{agent_id}")

@@ -27,10 +27,14 @@ def config(
             value = shown(name, getattr(agent.effective.settings, name))
             rows.append(
                 {
-                    "agent": agent.character.name, "setting": name, "value": value, "from": agent.effective.origins[name],
-                    "env": PREFIX + name.upper(), "about": field.description,
+                    "agent": agent.character.name,
+                    "setting": name,
+                    "value": value,
+                    "from": agent.effective.origins[name],
+                    "env": PREFIX + name.upper(),
+                    "about": field.description,
                 }
-            )  # fmt: skip
+            )
     if as_json:
         options.print_json(rows)
         return

@@ -80,9 +80,13 @@ async def _verified(public: Any, identity: Json) -> Json:
         raise VerificationError("log.2", f"the leaves make root {root.hex()}, the checkpoint signs {head.root.hex()}")
     parsed = [leaf.parse(text.encode()) for text in texts]
     return {
-        "agent": identity["name"], "origin": signed["origin"], "size": head.size, "root": head.root.hex(), "verified": True,
+        "agent": identity["name"],
+        "origin": signed["origin"],
+        "size": head.size,
+        "root": head.root.hex(),
+        "verified": True,
         "leaves": [{"index": i, **_facts(entry)} for i, entry in enumerate(parsed)],
-    }  # fmt: skip
+    }
 
 
 def _facts(entry: Any) -> dict[str, Json]:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+import threading
 import uuid
 from typing import Any
 
@@ -42,9 +43,8 @@ async def converse(door: Client, face: Json, stopped: asyncio.Event) -> None:
     interactive = sys.stdin.isatty()
     if interactive:
         print_line(f"Say something to {face['name']}. {HELP}")
-    lines = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), os.fdopen(os.dup(0), "rb"))
+    lines = read_lines(loop)
     late = loop.create_task(_late(screen))
     stop = loop.create_task(stopped.wait())
     try:
@@ -52,12 +52,12 @@ async def converse(door: Client, face: Json, stopped: asyncio.Event) -> None:
             if interactive:
                 sys.stdout.write("you › ")
                 sys.stdout.flush()
-            reading = loop.create_task(lines.readline())
+            reading = loop.create_task(lines.get())
             await asyncio.wait({reading, stop}, return_when=asyncio.FIRST_COMPLETED)
-            if not reading.done() or not (line := reading.result()):
+            if not reading.done() or (line := reading.result()) is None:
                 reading.cancel()
                 break
-            if not await _obey(screen, line.decode("utf-8", "replace").strip(), stop):
+            if not await _obey(screen, line.strip(), stop):
                 break
     finally:
         late.cancel()
@@ -114,6 +114,28 @@ async def _late(screen: Screen) -> None:
         # An answer to what is being said right now is shown by the exchange itself, a moment later.
         await asyncio.sleep(0.2)
         await screen.show(messages)
+
+
+def read_lines(loop: asyncio.AbstractEventLoop) -> "asyncio.Queue[str | None]":
+    """The lines of standard input as they come, then None. A terminal, a pipe and a file all do.
+
+    A thread reads, by `os.read`: making a terminal's stdin non-blocking would make its stdout so too, and a thread
+    blocked inside `sys.stdin` cannot be left behind at exit.
+    """
+    lines: asyncio.Queue[str | None] = asyncio.Queue()
+
+    def read() -> None:
+        rest = b""
+        while data := os.read(0, 65536):
+            *whole, rest = (rest + data).split(b"\n")
+            for line in whole:
+                loop.call_soon_threadsafe(lines.put_nowait, line.decode("utf-8", "replace"))
+        if rest:
+            loop.call_soon_threadsafe(lines.put_nowait, rest.decode("utf-8", "replace"))
+        loop.call_soon_threadsafe(lines.put_nowait, None)
+
+    threading.Thread(target=read, daemon=True).start()
+    return lines
 
 
 def print_line(text: str) -> None:

@@ -72,9 +72,9 @@ async def _vault(stack: contextlib.AsyncExitStack, folder: Path) -> tuple[Client
         if method == "effect.due":
             mailroom.due(parse_due(params))
         elif method == "agent.stopped":
-            mailroom.stopped.add(params["agent"])
+            mailroom.stop(params["agent"])
         elif method == "agent.resumed":
-            mailroom.stopped.discard(params["agent"])
+            mailroom.spawn(mailroom.resume(params["agent"]))
 
     async def catch_up(link: Client) -> None:
         await link.call("subscribe")
@@ -120,11 +120,11 @@ async def _listen(app: Any, sock: socket.socket) -> AsyncIterator[None]:
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", server_header=False, date_header=False,
         ws="none", http="httptools", timeout_graceful_shutdown=GRACE_SECONDS, h11_max_incomplete_event_size=65536,
-        limit_concurrency=4096,
+        limit_concurrency=4096, proxy_headers=False,
     )  # fmt: skip
     server = _Listener(config)
     task = asyncio.get_running_loop().create_task(server.serve(sockets=[sock]))
-    while not server.started and not task.done():
+    while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn offers a flag, not an event
         await asyncio.sleep(0.002)
     try:
         yield

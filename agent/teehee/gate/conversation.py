@@ -96,9 +96,17 @@ class Conversation:
         if not 0 < len(message_id) <= ID_LIMIT:
             raise Malformed(f"id: expected 1 to {ID_LIMIT} characters")
         return Event(
-            agent=face.agent, source=guest.source, event=_event_id(guest, message_id), principal=guest.principal,
-            room=guest.room, kind="message", text=text, at=time.time_ns() // 1_000_000, name=guest.name, room_type=guest.room_type,
-        )  # fmt: skip
+            agent=face.agent,
+            source=guest.source,
+            event=_event_id(guest, message_id),
+            principal=guest.principal,
+            room=guest.room,
+            kind="message",
+            text=text,
+            at=time.time_ns() // 1_000_000,
+            name=guest.name,
+            room_type=guest.room_type,
+        )
 
     def _told(self, face: Face, message_id: str, answer: Answer) -> Json:
         told: dict[str, Json] = {"id": message_id, "agent": face.name, "state": "waiting", "messages": []}

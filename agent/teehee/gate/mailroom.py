@@ -7,7 +7,7 @@ vault, so a restart of the gate loses nothing and a repeated pull shows nothing 
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +57,17 @@ class Mailroom:
     def ended(self, ended: Ended) -> None:
         """A turn ended with nothing to show."""
         self._wake((ended.agent, ended.source, ended.event), Answer(ended=ended.code))
+
+    def stop(self, agent: str) -> None:
+        """An owner stopped this agent: nothing of it is handed over, whoever waits is told."""
+        self.stopped.add(agent)
+        for key in [key for key in self._events if key[0] == agent]:
+            self._wake(key, Answer(ended="stopped"))
+
+    async def resume(self, agent: str) -> None:
+        """The agent may speak again: what was held back is due now."""
+        self.stopped.discard(agent)
+        self.due(parse_due(await self.vault.call("effect.due")))
 
     def _wake(self, key: Key, answer: Answer) -> None:
         for future in self._events.pop(key, ()):
@@ -113,9 +124,13 @@ class Mailroom:
     def handed_over(self, effects: Iterable[str]) -> None:
         """These effects are with their client: writes their outcomes, through whatever comes."""
         for effect in effects:
-            task = asyncio.get_running_loop().create_task(self._report(effect))
-            self._reports.add(task)
-            task.add_done_callback(self._reports.discard)
+            self.spawn(self._report(effect))
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs `work` to its end; `settle` waits for it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._reports.add(task)
+        task.add_done_callback(self._reports.discard)
 
     async def _report(self, effect: str) -> None:
         failpoints.hit("gate.effect.handed-over")

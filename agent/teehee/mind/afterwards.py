@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from teehee.errors import Unavailable
 from teehee.log import get_logger
 from teehee.mind import turn as turns
 from teehee.mind.agent import Agent
@@ -85,7 +86,11 @@ class Afterwards:
             self.store.close_row(done.row.seq, "done")
             failpoints.hit("mind.outcome.before-commit")
 
-        await self.store.commit.run(write)
+        try:
+            await self.store.commit.run(write)
+        except Unavailable as error:  # the row stays open and is taken up again at the next start
+            log.warning("outcome_not_kept", reason=str(error))
+            return
         failpoints.hit("mind.outcome.after-commit")
         if delivered and (agent.evaluators or agent.events):
             await self._judge(agent, done, delivered)

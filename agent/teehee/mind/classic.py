@@ -74,6 +74,8 @@ class ClassicBrain:
     def _framed(self, template: str, heard: Heard, choice: Choice, room: Room, speaker: str) -> Answer | None:
         """The template filled in, or None when the character or the message has nothing for one of its slots."""
         values = {"you": f", {speaker}" if speaker else "", "name": self._name}
+        if speaker:
+            values["speaker"] = speaker
         trace: list[str] = []
         for slot in SLOT.findall(template):
             if slot not in values:
@@ -102,19 +104,24 @@ class ClassicBrain:
 
 
 def _templates(heard: Heard, choice: Choice, room: Room) -> Iterator[str]:
-    """The ways to say it, best first: not said before, and one question at most."""
+    """The ways to say it, those not said before first."""
     if choice.how == "answers":
         yield "{line}"
         return
     rule = heard.rule
     templates = room.turned(rule.knows if choice.how == "knows" and rule.knows else rule.says)
 
+    said = room.said.lower()
+
+    is_plain = "tender" in rule.flags and choice.how == "passes"  # no time for a line that does not suit
+
     def fault(template: str) -> tuple[bool, bool]:
         frame = max(SLOT.split(template)[::2], key=len).strip(" .,?!:")
-        was_said = len(frame) > 3 and frame.lower() in room.said.lower()
-        return choice.line.is_question and "?" in template, was_said
+        return is_plain == ("{line}" in template), len(frame) > 3 and frame.lower() in said
 
-    yield from sorted(templates, key=fault)
+    for template in sorted(templates, key=fault):
+        head, line, tail = template.partition("{line}")
+        yield head + line if choice.line.is_question and "?" in tail else template  # one question is enough
 
 
 def _picked(skills: Sequence[Skill], words: Sequence[str]) -> Skill | None:

@@ -5,14 +5,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from teehee.mind.classic_lines import USUAL, Shelf, SpokenLine
-from teehee.mind.classic_rules import Ear, Heard, Rule
-from teehee.mind.classic_words import stems_of, words_of
+from teehee.mind.classic_lines import COMMON_STEMS, Shelf, SpokenLine
+from teehee.mind.classic_rules import USUAL, Ear, Heard, Rule
+from teehee.mind.classic_words import stem, stems_of, words_of
 
 SAME_QUESTION = 0.7  # an example whose question is this much like the message answers it
 SAME_KIND = 0.3  # the same, when the rule agrees already
 TELLING_SHARE = 0.25  # of what matters in the message, that a line must be about
 CLOSED_SHARE = 0.6  # the same, when the rule needs no subject
+
+PERSONS = frozenset(map(stem, ("i", "me", "my", "you", "your")))
 
 T = TypeVar("T")
 
@@ -37,10 +39,10 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A line, and how it relates to the message: answers it, knows about it, or only fits."""
+    """A line, and how it relates to the message: answers it, knows about it, suits its kind, or is only not amiss."""
 
     line: SpokenLine
-    how: Literal["answers", "knows", "fits"]
+    how: Literal["answers", "knows", "suits", "passes"]
 
 
 class Chooser:
@@ -54,7 +56,7 @@ class Chooser:
         for at, line in enumerate(shelf.lines):
             if line.rule:
                 self._by_rule[line.rule].append(at)
-        self._pools = {rule.name: self._pool(rule) for rule in ear.rules.values()}
+        self._pools: dict[str, tuple[list[SpokenLine], ...]] = {}  # by rule, each made when it is first needed
 
     def choose(self, heard: Heard, room: Room) -> Choice:
         """The best fresh line: an example of the question, a line on the subject, one that suits the rule."""
@@ -71,11 +73,12 @@ class Chooser:
         if any("{topic}" in template for template in heard.rule.says):
             stems += tuple(one for _, topic in self.phrases("topic", heard, room)[:1] for one in _stems(topic))
         if line := self._about(stems, 0.01, heard.rule, room):
-            return Choice(line, "fits")
-        for pool in self._pools[heard.rule.name]:
-            if line := self._fresh(sorted(pool, key=room.order), room):
-                return Choice(line, "fits")
-        return Choice(self._longest_ago(heard.rule, room), "fits")
+            return Choice(line, "suits")
+        is_early = "early" in heard.rule.flags
+        for number, pool in enumerate(self._pool(heard.rule)):
+            if line := self._fresh(pool if is_early else sorted(pool, key=room.order), room):
+                return Choice(line, "passes" if number else "suits")
+        return Choice(self._longest_ago(heard.rule, room), "passes")
 
     def phrases(self, kind: str, heard: Heard, room: Room) -> list[tuple[str, str]]:
         """Topics, adjectives or rules of style: those about the message first, those not said yet before others."""
@@ -86,22 +89,25 @@ class Chooser:
         )
 
     def _example(self, heard: Heard, similar: dict[int, float], room: Room) -> SpokenLine | None:
-        rule, lines = heard.rule, self._shelf.lines
-        alike = [at for at, share in similar.items() if share >= SAME_QUESTION and self._agrees(lines[at], rule)]
-        is_closed = "closed" in rule.flags
-        mates = [at for at in self._by_rule[rule.name] if is_closed or similar.get(at, 0.0) >= SAME_KIND]
+        """The example whose question is most like the message, or of its kind and not about something else."""
+        lines = self._shelf.lines
+        alike = [at for at, share in similar.items() if share >= SAME_QUESTION and self._is_same(lines[at], heard)]
+        mates = [at for at in self._by_rule[heard.rule.name] if _is_mate(lines[at], heard, similar.get(at, 0.0))]
         for group in (alike, mates):
             ordered = sorted(group, key=lambda at: (-round(similar.get(at, 0.0), 2), room.order(lines[at])))
             if line := self._fresh([lines[at] for at in ordered], room):
                 return line
         return None
 
-    def _agrees(self, line: SpokenLine, rule: Rule) -> bool:
-        """Whether a line written for one kind of question may answer another."""
-        if line.kind != "example" or line.rule == rule.name:
+    def _is_same(self, line: SpokenLine, heard: Heard) -> bool:
+        """Whether an example's question is the same as the message in subject, kind and person."""
+        if not line.rule or not set(line.asked) - COMMON_STEMS <= set(heard.stems):
+            return False
+        if line.rule == heard.rule.name:
             return True
-        other = self._rules[line.rule].flags if line.rule else frozenset()
-        return "guarded" not in rule.flags | other and not ("closed" in rule.flags and "closed" in other)
+        other = self._rules[line.rule].flags
+        is_strict = "guarded" in heard.rule.flags | other or ("closed" in heard.rule.flags and "closed" in other)
+        return not is_strict and PERSONS & set(line.asked) == PERSONS & set(heard.words)
 
     def _about(self, stems: Iterable[str], share: float, rule: Rule, room: Room) -> SpokenLine | None:
         """The fresh line that is most about `stems`, if it covers their share."""
@@ -115,26 +121,42 @@ class Chooser:
     def _is_loose(self, line: SpokenLine, rule: Rule) -> bool:
         """Whether the line may be said without its question."""
         flags = self._rules[line.rule].flags if line.rule else frozenset()
-        return line.stands_alone and (line.rule == rule.name or not flags & {"closed", "guarded"})
+        return line.stands_alone and (line.rule == rule.name or not flags & {"closed", "guarded", "tender"})
 
     def _pool(self, rule: Rule) -> tuple[list[SpokenLine], ...]:
-        """All lines in the order of how well they suit the rule."""
+        """All lines that may do, by how well they suit the rule."""
+        if rule.name in self._pools:
+            return self._pools[rule.name]
         lines = self._shelf.lines
+        is_open = not rule.flags & {"closed", "guarded"}
         kind = [line for line in lines if line.kind in rule.kinds]
-        return (
-            [line for line in kind if line.stems & rule.cues],
+        self._pools[rule.name] = (
+            sorted((line for line in kind if line.stems & rule.cues), key=lambda line: -len(line.stems & rule.cues)),
             kind,
             [line for line in lines if line.kind in USUAL],
-            [line for line in lines if line.kind == "example" and self._is_loose(line, rule)],
-            list(lines),
+            [line for line in lines if line.kind == "example" and self._is_loose(line, rule)] if is_open else [],
+            [line for line in lines if line.kind == "name"],
         )
+        return self._pools[rule.name]
 
     def _fresh(self, lines: Iterable[SpokenLine], room: Room) -> SpokenLine | None:
         return next((line for line in lines if not room.said or line.core not in room.said), None)
 
     def _longest_ago(self, rule: Rule, room: Room) -> SpokenLine:
-        pool = next(pool for pool in self._pools[rule.name][1:] if pool)
+        pool = next(pool for pool in self._pool(rule)[1:] if pool)
         return min(pool, key=lambda line: (room.said.rfind(line.core), room.order(line)))
+
+
+def _is_mate(line: SpokenLine, heard: Heard, similarity: float) -> bool:
+    """Whether an example of the same rule is about the same thing, or about nothing beyond what the rule is about."""
+    rule = heard.rule
+    theirs = set(line.asked) - COMMON_STEMS - rule.vocabulary
+    ours = set(heard.stems) - rule.vocabulary
+    if "guarded" in rule.flags:
+        return True
+    if "closed" in rule.flags:
+        return not theirs - ours or not ours - theirs
+    return similarity >= SAME_KIND and theirs <= ours
 
 
 def _stems(text: str) -> tuple[str, ...]:

@@ -12,7 +12,6 @@ from teehee.mind.classic_rules import Ear
 from teehee.mind.classic_voice import MAX_LINE, YOU, Voice, pieces, unaddressed, whole
 from teehee.mind.classic_words import STOPWORDS, stem, stems_of, words_of
 
-USUAL = ("bio", "lore", "post", "knowledge")
 USER_NAME = re.compile(r"\{\{\s*(?:user|name)?\s*\d*\s*\}\}", re.IGNORECASE)
 AGENT_NAMES = frozenset(("agent", "assistant", "{{agentname}}", "{{char}}", "{{agent}}"))
 # A reply that begins so needs its question.

@@ -1,15 +1,18 @@
 """ELIZA's ear: finds the rule of the script that a message calls for, and what it captured."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from pathlib import Path
 
-from teehee.mind.classic_words import Clause, Part, clauses_of, match, pattern, reflect, stems_of
+from teehee.mind.classic_words import Clause, Part, clauses_of, match, part, reflect, stem, stems_of
 
+USUAL = ("bio", "lore", "post", "knowledge")
 SCRIPT = Path(__file__).with_name("classic_script.txt")
-ASKING = frozenset("what who whom whose where when why how which do does did is are can could will would should".split())
+ASKING = frozenset(
+    "what who whom whose where when why how which do does did is are can could will would should".split()
+)
 NOUN_ENDS = frozenset(
     "is are was were am be been has have had do does did will would can could should must may might who that which"
     " because and or but so when while if then than as in on at to from with without for of about like really just"
@@ -18,18 +21,23 @@ NOUN_ENDS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rule:
     """One thing people say and the ways to answer it; `classic_script.txt` explains the fields."""
 
     name: str
     rank: int
     flags: frozenset[str]
-    kinds: tuple[str, ...] = ("bio", "lore", "post", "knowledge")
-    heard: tuple[tuple[Part, ...], ...] = ()
-    cues: frozenset[str] = frozenset()
-    says: tuple[str, ...] = ()
-    knows: tuple[str, ...] = ()
+    kinds: tuple[str, ...]
+    heard: tuple[tuple[Part, ...], ...]
+    cues: frozenset[str]
+    says: tuple[str, ...]
+    knows: tuple[str, ...]
+
+    @cached_property
+    def vocabulary(self) -> frozenset[str]:
+        """The stems of all words in its patterns."""
+        return frozenset(stem(word) for parts in self.heard for part in parts for word in part.words or ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +66,9 @@ class Heard:
 class Ear:
     """The script, indexed by the rarest word of each pattern, so that few patterns are tried per message."""
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
+    def __init__(self, rules: Sequence[Rule], classes: Mapping[str, frozenset[str]]) -> None:
         self.rules = {rule.name: rule for rule in rules}
+        self._foreign = classes.get("foreign", frozenset())
         counts: Counter[str] = Counter()
         for rule in rules:
             for parts in rule.heard:
@@ -83,23 +92,24 @@ class Ear:
             for rank, fixed, rule, parts in self._candidates(clause):
                 if (rank, fixed) > best and (spans := match(parts, clause.words)) is not None:
                     best, found = (rank, fixed), (rule, tuple(clause.written[a:b] for a, b in spans))
-        rule, captured = found or (self.rules[_fallback(text, clauses, words)], ())
+        rule, captured = found or (self.rules[self._fallback(text, clauses, words)], ())
         return Heard(rule, captured, words, stems)
 
     def _candidates(self, clause: Clause) -> Iterator[tuple[int, int, Rule, tuple[Part, ...]]]:
         for word in dict.fromkeys(clause.words):
             yield from self._by_word.get(word, ())
 
-
-def _fallback(text: str, clauses: Sequence[Clause], words: Sequence[str]) -> str:
-    if not words:
-        return "noise" if text.strip() else "silence"
-    if sum(ord(letter) > 0x24F for word in words for letter in word) * 2 > sum(map(len, words)):
-        return "foreign"
-    if not any(_is_sayable(word) for word in words):
-        return "noise"
-    is_question = "?" in text or clauses[0].words[0] in ASKING
-    return "question" if is_question else "statement"
+    def _fallback(self, text: str, clauses: Sequence[Clause], words: Sequence[str]) -> str:
+        if not words:
+            return "noise" if text.strip() else "silence"
+        letters = "".join(words)
+        is_strange = sum(ord(letter) > 0x24F for letter in letters) * 2 > len(letters)
+        if is_strange or sum(word in self._foreign for word in words) * 2 >= max(len(words), 3):
+            return "foreign"
+        if not any(_is_sayable(word) for word in words):
+            return "noise"
+        is_question = "?" in text or clauses[0].words[0] in ASKING
+        return "question" if is_question else "statement"
 
 
 def _is_sayable(word: str) -> bool:
@@ -111,37 +121,59 @@ def _is_sayable(word: str) -> bool:
 @cache
 def script() -> Ear:
     """The ear for the script that comes with teehee; read once."""
-    return Ear(read_script(SCRIPT.read_text(encoding="utf-8")))
+    return Ear(*read_script(SCRIPT.read_text(encoding="utf-8")))
 
 
-def read_script(text: str) -> list[Rule]:
-    """The rules in a script, in order."""
+def read_script(text: str) -> tuple[list[Rule], Mapping[str, frozenset[str]]]:
+    """The rules in a script, in order, and its classes of words."""
+    known: dict[str, Part] = {}
     classes: dict[str, frozenset[str]] = {}
     rules: list[Rule] = []
-    last = ""
+    name, block = "", _Block()
     for line in text.splitlines():
         mark, rest = line[:1], line[2:]
         if mark == "@":
-            last, *words = line[1:].split()
-            classes[last] = frozenset(words)
+            name, *words = line[1:].split()
+            classes[name] = frozenset(words)
         elif mark == " ":
-            classes[last] |= frozenset(line.split())
+            classes[name] |= frozenset(line.split())
         elif mark == "<":
-            heard = tuple(pattern(part, classes) for part in rest.split(" / "))
-            rules[-1] = replace(rules[-1], heard=rules[-1].heard + heard)
+            for token in rest.split():
+                if token not in known:
+                    known[token] = part(token, classes)
+            block.heard += [tuple(known[token] for token in one.split()) for one in rest.split(" / ")]
         elif mark == "~":
-            rules[-1] = replace(rules[-1], cues=rules[-1].cues | frozenset(stems_of(rest.split())))
-        elif mark == ">":
-            rules[-1] = replace(rules[-1], says=(*rules[-1].says, rest))
-        elif mark == "+":
-            rules[-1] = replace(rules[-1], knows=(*rules[-1].knows, rest))
+            block.cues += rest.split()
+        elif mark in (">", "+"):
+            (block.says if mark == ">" else block.knows).append(rest)
         elif mark.isalpha():
-            rules.append(_heading(line))
-    return rules
+            block = _Block(line)
+        elif not mark and block.heading:
+            rules.append(block.rule())
+            block = _Block()
+    return rules + ([block.rule()] if block.heading else []), classes
 
 
-def _heading(line: str) -> Rule:
-    head, _, kinds = line.partition(" from ")
-    name, rank, *flags = head.split()
-    rule = Rule(name, int(rank), frozenset(flags))
-    return replace(rule, kinds=tuple(kinds.split())) if kinds else rule
+@dataclass
+class _Block:
+    """One rule while it is being read."""
+
+    heading: str = ""
+    heard: list[tuple[Part, ...]] = field(default_factory=list)
+    cues: list[str] = field(default_factory=list)
+    says: list[str] = field(default_factory=list)
+    knows: list[str] = field(default_factory=list)
+
+    def rule(self) -> Rule:
+        head, _, kinds = self.heading.partition(" from ")
+        name, rank, *flags = head.split()
+        return Rule(
+            name=name,
+            rank=int(rank),
+            flags=frozenset(flags),
+            kinds=tuple(kinds.split()) or USUAL,
+            heard=tuple(self.heard),
+            cues=frozenset(stems_of(self.cues)),
+            says=tuple(self.says),
+            knows=tuple(self.knows),
+        )

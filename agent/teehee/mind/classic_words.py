@@ -50,42 +50,17 @@ STOPWORDS = frozenset(
         " around both few little big between rather quite enough though however instead almost already else isn don"
     ).split()
 )
-IRREGULAR = {
-    "dice": "die",
-    "lost": "lose",
-    "found": "find",
-    "told": "tell",
-    "wrote": "write",
-    "written": "write",
-    "sang": "sing",
-    "slept": "sleep",
-    "dreamt": "dream",
-    "children": "child",
-    "mice": "mouse",
-    "men": "man",
-    "women": "woman",
-    "people": "person",
-    "knives": "knife",
-    "leaves": "leaf",
-    "shelves": "shelf",
-    "lives": "life",
-    "feet": "foot",
-    "teeth": "tooth",
-    "geese": "goose",
-    "died": "death",
-    "dead": "death",
-    "bought": "buy",
-    "sold": "sell",
-    "broke": "break",
-    "broken": "break",
-    "spoke": "speak",
-    "flew": "fly",
-    "ate": "eat",
-    "grew": "grow",
-    "grown": "grow",
-    "taught": "teach",
-    "sea": "sea",
-}
+SAME = dict(  # irregular forms, and words for the same thing
+    pair.split("=")
+    for pair in (
+        "dice=die lost=lose found=find told=tell wrote=write written=write sang=sing slept=sleep dreamt=dream"
+        " bought=buy sold=sell broke=break broken=break spoke=speak flew=fly ate=eat grew=grow grown=grow taught=teach"
+        " thrown=throw children=child mice=mouse men=man women=woman knives=knife leaves=leaf shelves=shelf lives=life feet=foot"
+        " teeth=tooth geese=goose died=death dead=death alone=lonely exhausted=tired sleepy=tired unhappy=sad"
+        " depressed=sad miserable=sad glad=happy mom=mother mum=mother dad=father favourite=favorite colour=color"
+        " robots=bot robot=bot chatbot=bot photo=picture seaside=sea ocean=sea books=book"
+    ).split()
+)
 SWAP = {
     "i": "you",
     "me": "you",
@@ -96,7 +71,9 @@ SWAP = {
     "yours": "mine",
     "yourself": "myself",
 }
-AFTER_OBJECT = frozenset("to about and with for that in at on so very too more now today please again as or a the my".split())
+AFTER_OBJECT = frozenset(
+    "to about and with for that in at on so very too more now today please again as or a the my".split()
+)
 
 Span = tuple[int, int]
 
@@ -154,8 +131,7 @@ def _clause(part: str, name: str) -> Clause:
 def stem(word: str) -> str:
     """`word` without its common endings, so that lost umbrellas and losing an umbrella meet."""
     word = word.removesuffix("'s").replace("'", "")
-    if word in IRREGULAR:
-        return IRREGULAR[word]
+    word = SAME.get(word, word)
     if len(word) > 4 and word.endswith("ies"):
         return word[:-3] + "y"
     if len(word) > 4 and word.endswith(("sses", "shes", "ches", "xes", "zes")):
@@ -182,32 +158,31 @@ def words_of(text: str) -> list[str]:
     return [part for word in found for part in OPENED.get(word, (word,))]
 
 
-def pattern(text: str, classes: Mapping[str, frozenset[str]]) -> tuple[Part, ...]:
-    """A pattern in ELIZA's notation; see the head of `classic_script.txt`."""
-    parts = []
-    for token in text.split():
-        word = token.lstrip("?=")
-        words = classes[word[1:]] if word.startswith("@") else frozenset(word.split("|"))
-        if word in ("*", ".."):
-            words = None if word == "*" else AnyWord()
-        parts.append(Part(words, "=" in token or "@" in token, token.startswith("?")))
-    return tuple(parts)
+def part(token: str, classes: Mapping[str, frozenset[str]]) -> Part:
+    """One step of a pattern in ELIZA's notation; see the head of `classic_script.txt`."""
+    word = token.lstrip("?=")
+    words: frozenset[str] | None = AnyWord() if word == ".." else frozenset(word.split("|"))
+    if word == "*":
+        words = None
+    elif word.startswith("@"):
+        words = classes[word[1:]]
+    return Part(words, "=" in token or "@" in token, token.startswith("?"))
 
 
-def match(parts: Sequence[Part], words: Sequence[str], part: int = 0, at: int = 0) -> tuple[Span, ...] | None:
+def match(parts: Sequence[Part], words: Sequence[str], first: int = 0, at: int = 0) -> tuple[Span, ...] | None:
     """The captured spans when `parts` cover all of `words`, else None; stars take as little as they can."""
-    if part == len(parts):
+    if first == len(parts):
         return () if at == len(words) else None
-    step = parts[part]
+    step = parts[first]
     if step.words is None:
-        ends = range(at, len(words) + 1) if part < len(parts) - 1 else (len(words),)
+        ends = range(at, len(words) + 1) if first < len(parts) - 1 else (len(words),)
         for end in ends:
-            if (rest := match(parts, words, part + 1, end)) is not None:
+            if (rest := match(parts, words, first + 1, end)) is not None:
                 return ((at, end), *rest) if step.is_captured else rest
         return None
-    if at < len(words) and words[at] in step.words and (rest := match(parts, words, part + 1, at + 1)) is not None:
+    if at < len(words) and words[at] in step.words and (rest := match(parts, words, first + 1, at + 1)) is not None:
         return ((at, at + 1), *rest) if step.is_captured else rest
-    return match(parts, words, part + 1, at) if step.is_optional else None
+    return match(parts, words, first + 1, at) if step.is_optional else None
 
 
 def reflect(written: Sequence[str]) -> str:
@@ -222,7 +197,7 @@ def reflect(written: Sequence[str]) -> str:
         if word == "you":
             is_object = before != "" and (not after or after in AFTER_OBJECT) and before not in ("are", "that")
             turned.append("me" if is_object else "I")
-        elif word in ("am", "was") and "i" in (before, after):
+        elif word in ("am", "was") and (at == 0 or "i" in (before, after)):  # at the start, an "I" came before
             turned.append("are" if word == "am" else "were")
         elif word in ("are", "were") and "you" in (before, after):
             turned.append("am" if word == "are" else "was")

@@ -113,19 +113,27 @@ class Inbox:
 
     async def _turn(self, row: Row) -> float | None:
         """Runs a row's turn; None when it has ended, else the seconds to wait before it is tried again."""
-        agent, event = self.agents[row.event.agent], row.event
+        agent = self.agents[row.event.agent]
         try:
-            effects = await turns.run(self.desk, agent, row)
-        except turns.Ending as ending:
-            await self._end(row, ending.code)
+            code = await self._run(agent, row)
+            if code:
+                await self._end(row, code)
         except Unavailable as away:
             return self._postpone(row, away)
-        except Exception:  # the turn's supervisor: whatever a turn raises ends that turn alone
-            log.exception("turn_failed", room=event.room)
-            await self._end(row, "failed")
-        else:
-            self._said(agent, row, effects)
         return None
+
+    async def _run(self, agent: Agent, row: Row) -> str:
+        """Runs the turn; "" when its reply is committed, else the code it ended with."""
+        try:
+            self._said(agent, row, await turns.run(self.desk, agent, row))
+        except turns.Ending as ending:
+            return ending.code
+        except Unavailable:
+            raise
+        except Exception:  # the turn's supervisor: whatever a turn raises ends that turn alone
+            log.exception("turn_failed", room=row.event.room)
+            return "failed"
+        return ""
 
     def _said(self, agent: Agent, row: Row, effects: list[Effect]) -> None:
         self._heard(row)
@@ -144,7 +152,8 @@ class Inbox:
     def _postpone(self, row: Row, away: Unavailable) -> float:
         tries = self._tries.get(row.seq, 0)
         self._tries[row.seq] = tries + 1
-        code = away.code if away.code.startswith("model-") else "failed"
+        self.desk.recent.reopened.add(row.event.event)  # an intent may have been committed before this went wrong
+        code = away.code if away.code.startswith("model-") else "later"
         self.tell(Ended(row.event.agent, row.event.source, row.event.event, code, final=False))
         pause = max(BACKOFF[min(tries, len(BACKOFF) - 1)], min(away.retry_after, BACKOFF[-1]) if tries else 0.0)
         log.warning("turn_postponed", code=away.code, reason=str(away), again_in=pause)

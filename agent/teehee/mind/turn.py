@@ -8,6 +8,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from teehee import ids, lastmile
 from teehee.errors import ActionFailed, AskAgain, Refused
@@ -83,6 +84,7 @@ def begin(desk: Desk, agent: Agent, event: Event) -> Turn:
     )
 
 
+@lru_cache(maxsize=1024)  # asked several times in one turn
 def message_of(event: Event) -> Message:
     """The event under Eliza's ids."""
     room_id = ids.create_unique_uuid(event.agent, event.room)
@@ -138,6 +140,8 @@ def _providers_named(answer: str) -> tuple[str, ...]:
 
 def _journal(desk: Desk, row: Row, answer: str) -> None:
     """Writes the answer down while the turn goes on: a crash from here on does not pay the model twice."""
+
+    row.answer = answer
 
     def write() -> None:
         desk.store.journal(row.seq, answer)

@@ -15,9 +15,9 @@ from teehee.wire.messages import Event
 Json = Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Row:
-    """An inbox row: an accepted event and, once there is one, the model's journaled answer."""
+    """An inbox row: an accepted event and, once there is one, the model's answer as it was journaled."""
 
     seq: int
     event: Event
@@ -96,8 +96,8 @@ class MindStore:
         if (room_id, entity_id) in self._known:
             return
         self.db.execute(
-            "INSERT OR IGNORE INTO rooms (id, agent_id, source, type, channel_id, name, created_at) VALUES (?,?,?,?,?,?,?)",
-            (room_id, agent_id, event.source, event.room_type, event.room, "", event.at),
+            "INSERT OR IGNORE INTO rooms (id, agent_id, source, type, channel_id, created_at) VALUES (?,?,?,?,?,?)",
+            (room_id, agent_id, event.source, event.room_type, event.room, event.at),
         )
         self.db.execute(
             "INSERT INTO entities (id, agent_id, names, created_at) VALUES (?,?,?,?)"

@@ -16,13 +16,13 @@ MIGRATIONS = (
         created_at INTEGER NOT NULL, PRIMARY KEY (room_id, entity_id)
     ) WITHOUT ROWID;
     CREATE TABLE memories (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL, created_at INTEGER NOT NULL,
+        seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL, created_at INTEGER NOT NULL,
         content TEXT NOT NULL, entity_id TEXT NOT NULL, agent_id TEXT NOT NULL, room_id TEXT NOT NULL, world_id TEXT,
         "unique" INTEGER NOT NULL DEFAULT 1, metadata TEXT NOT NULL DEFAULT '{}'
     );
     CREATE INDEX memories_by_room ON memories (room_id, type, seq);
     CREATE TABLE inbox (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT, agent TEXT NOT NULL, source TEXT NOT NULL, event TEXT NOT NULL,
+        seq INTEGER PRIMARY KEY, agent TEXT NOT NULL, source TEXT NOT NULL, event TEXT NOT NULL,
         body TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'open', code TEXT NOT NULL DEFAULT '', answer TEXT,
         at INTEGER NOT NULL, CHECK (state IN ('open', 'done', 'ended'))
     );

@@ -50,16 +50,24 @@ class Child:
         with contextlib.suppress(FileNotFoundError):
             if self.log_file.stat().st_size > LOG_LIMIT:
                 self.log_file.replace(self.log_file.with_suffix(".log.1"))
-        with open(self.log_file, "ab") as log:
+        with open(self.log_file, "ab") as log:  # noqa: ASYNC230 - handed to the child, not written here
             self.process = await asyncio.create_subprocess_exec(
-                *self.prefix, *command(self.name), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
-                env=ENVIRONMENT, cwd="/", start_new_session=True, limit=1 << 20,
-            )  # fmt: skip
+                *self.prefix,
+                *command(self.name),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                env=ENVIRONMENT,
+                cwd="/",
+                start_new_session=True,
+                limit=1 << 20,
+            )
 
     async def boot(self, message: Json) -> Json:
         """Hands over the boot message; gives what the child says when it is ready. Raises CannotStart."""
         process = self._running()
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         with contextlib.suppress(ConnectionError):
             process.stdin.write(json.dumps(message).encode() + b"\n")
             await process.stdin.drain()

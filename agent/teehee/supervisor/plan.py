@@ -157,9 +157,15 @@ def mind_boot(plan: Plan, identities: Sequence[Mapping[str, Json]]) -> Json:
         for agent, identity in zip(plan.agents, identities, strict=True)
     )
     message = boot.MindBoot(
-        str(plan.folder.sockets), str(plan.folder.path), agents, run.plugin_path, run.rooms_in_parallel, {}, run.log_level,
+        str(plan.folder.sockets),
+        str(plan.folder.path),
+        agents,
+        run.plugin_path,
+        run.rooms_in_parallel,
+        {},
+        run.log_level,
         plan.failpoint,
-    )  # fmt: skip
+    )
     return asdict(message)
 
 

@@ -11,7 +11,7 @@ from teehee.vault import policy as policies
 from teehee.vault.keyring import KeyRing
 from teehee.wire.messages import AgentConfig, Identity
 
-COLUMNS = "slot, agent, name, key_id, log_key, policy, epoch, stopped"
+COLUMNS = "slot, agent, name, key_id, log_key, policy, epoch, stopped, log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,45 +66,42 @@ class Identities:
 
     async def _mint(self, config: AgentConfig, policy: policies.Policy) -> Identity:
         key_id = secrets.token_hex(16)
-        taken = self.db.execute("SELECT 1 FROM identities WHERE agent=?", (config.agent,)).fetchone()
+        row = self.db.execute("SELECT 1 FROM identities WHERE agent=?", (config.agent,)).fetchone()
+        taken = row is not None or config.agent in self.agents
         agent = ids.create_unique_uuid(key_id, config.agent) if taken else config.agent
         public = (await self.ring.log_key(key_id)).public.hex()
         return Identity(
-            config.slot,
-            agent,
-            config.name,
-            key_id,
-            _origin(key_id),
-            public,
-            policy.hash,
-            epoch=0,
-            stopped=False,
-            minted=True,
-        )
+            config.slot, agent, config.name, key_id, _origin(key_id), public, policy.hash,
+            epoch=0, stopped=False, log=0, minted=True,
+        )  # fmt: skip
 
-    async def _recall(self, row: tuple[str, str, str, str, str, str, int, int], policy: policies.Policy) -> Identity:
-        slot, agent, name, key_id, log_key, _, epoch, stopped = row
+    async def _recall(
+        self, row: tuple[str, str, str, str, str, str, int, int, int], policy: policies.Policy
+    ) -> Identity:
+        slot, agent, name, key_id, log_key, _, epoch, stopped, log = row
         derived = (await self.ring.log_key(key_id)).public.hex()
         if derived != log_key:
             raise ConfigError(
                 f"the log key of {name!r} derived now is {derived[:16]}…, its identity record says {log_key[:16]}…",
                 hint="this data folder belongs to another seed or machine; restore the right one, or start anew",
             )
-        return Identity(slot, agent, name, key_id, _origin(key_id), log_key, policy.hash, epoch, bool(stopped))
+        return Identity(slot, agent, name, key_id, _origin(key_id), log_key, policy.hash, epoch, bool(stopped), log)
 
     def write(self, identity: Identity, config: AgentConfig) -> Identity:
         """Opens the next epoch of `identity` and stores the record, inside the caller's transaction."""
         policy = json.dumps(dict(config.policy))
-        epoch = identity.epoch + 1
+        epoch, log = identity.epoch + 1, identity.log
+        if identity.minted:
+            (log,) = self.db.execute("SELECT COALESCE(MAX(log), 0) + 1 FROM identities").fetchone()
         self.db.execute(
-            "INSERT INTO identities (key_id, slot, agent, name, log_key, package, policy, policy_hash, epoch)"
-            " VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (key_id) DO UPDATE SET name=excluded.name,"
+            "INSERT INTO identities (key_id, slot, agent, name, log_key, package, policy, policy_hash, epoch, log)"
+            " VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT (key_id) DO UPDATE SET name=excluded.name,"
             " package=excluded.package, policy=excluded.policy, policy_hash=excluded.policy_hash, epoch=excluded.epoch",
             (identity.key_id, identity.slot, identity.agent, config.name, identity.log_key, config.package, policy,
-             identity.policy_hash, epoch),
+             identity.policy_hash, epoch, log),
         )  # fmt: skip
         self.agents[identity.agent] = replace(
-            self.agents[identity.agent], identity=replace(identity, name=config.name, epoch=epoch)
+            self.agents[identity.agent], identity=replace(identity, name=config.name, epoch=epoch, log=log)
         )
         return self.agents[identity.agent].identity
 

@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import sqlite3
-import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +19,6 @@ from teehee.vault.identities import Agent, Identities
 from teehee.vault.seal import Seal
 from teehee.wire.messages import DELIVERED, OUTCOMES, UNKNOWN, Effect, Outcome, Part, Settled, Submission, Witness
 
-NAMESPACE = uuid.UUID("7ee7ee00-0000-5000-8000-000000000001")
 COLUMNS = "id, seq, agent, source, event, part, verb, room, payload, leaf, at, state"
 OPEN = ("due", "sending")
 ROWS_LIMIT = 500
@@ -76,12 +74,12 @@ class Ledger:
 
     def _intend(self, agent: Agent, wanted: Submission, number: int, at: int) -> Effect:
         identity, part = agent.identity, wanted.parts[number]
-        effect = str(uuid.uuid5(NAMESPACE, f"{identity.key_id}/{wanted.source}/{wanted.event or wanted.key}/{number}"))
+        effect = effect_id(identity.key_id, wanted.source, wanted.event or f"/{wanted.key}", number)
         reference = self._reserve(agent, wanted, part, at)
         salt = os.urandom(16)
         digest = hashlib.sha256(part.text.encode()).hexdigest()
         index = self.log.append(
-            identity.key_id,
+            identity.log,
             leaf.Intent(
                 agent=identity.key_id,
                 at=at,
@@ -96,8 +94,8 @@ class Ledger:
             ),
         )
         done = self.db.execute(
-            "INSERT INTO effects (id, agent, source, event, part, verb, room, payload, digest, salt, leaf, budget, epoch,"
-            " at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            "INSERT INTO effects"
+            " (id, agent, source, event, part, verb, room, payload, digest, salt, leaf, budget, epoch, at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (effect, identity.agent, wanted.source, wanted.event, number, part.verb, part.room,
              self.seal.seal("effects", effect, 1, part.text.encode()), digest, salt, index, reference,
              identity.epoch, at),
@@ -133,7 +131,7 @@ class Ledger:
             return None
         identity = self.identities.get(agent_id).identity
         index = self.log.append(
-            identity.key_id,
+            identity.log,
             leaf.Outcome(
                 agent=identity.key_id,
                 at=at,
@@ -171,11 +169,15 @@ class Ledger:
         return [self._effect(row) for row in rows if self._may_leave(row[2])]
 
     def of_event(self, agent: str, source: str, event: str) -> list[Effect]:
-        rows = self.db.execute(
-            f"SELECT {COLUMNS} FROM effects WHERE agent=? AND source=? AND event=? ORDER BY part",
-            (agent, source, event),
-        )
-        return [self._effect(row) for row in rows]
+        """The effects committed in answer to an event; their ids follow from it."""
+        key_id = self.identities.get(agent).identity.key_id
+        found: list[Effect] = []
+        while True:
+            wanted = effect_id(key_id, source, event, len(found))
+            row = self.db.execute(f"SELECT {COLUMNS} FROM effects WHERE id=?", (wanted,)).fetchone()
+            if row is None:
+                return found
+            found.append(self._effect(row))
 
     def in_room(self, agent: str, room: str, after: int, limit: int) -> list[Effect]:
         """What the room has been or is to be told, past the sequence number `after`."""
@@ -190,7 +192,8 @@ class Ledger:
     def open_in_room(self, agent: str, room: str) -> list[Effect]:
         """What the room has not been told yet, oldest first."""
         rows = self.db.execute(
-            f"SELECT {COLUMNS} FROM effects WHERE state IN ('due','sending') AND agent=? AND room=? ORDER BY seq LIMIT ?",
+            f"SELECT {COLUMNS} FROM effects WHERE state IN ('due','sending') AND agent=? AND room=?"
+            " ORDER BY seq LIMIT ?",
             (agent, room, ROWS_LIMIT),
         )
         return [self._effect(row) for row in rows] if self._may_leave(agent) else []
@@ -234,6 +237,12 @@ class Ledger:
 
 def _same(known: Sequence[Effect], parts: Sequence[Part]) -> bool:
     return [(e.verb, e.room, e.text) for e in known] == [(p.verb, p.room, p.text) for p in parts]
+
+
+def effect_id(key_id: str, source: str, event: str, number: int) -> str:
+    """The id of an effect, a UUID that follows from what it answers: the same intent is the same row."""
+    digest = hashlib.sha256(f"teehee/effect/v1\n{key_id}\n{source}\n{event}\n{number}".encode()).hexdigest()
+    return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-a{digest[17:20]}-{digest[20:32]}"
 
 
 def fingerprint(config: object) -> str:

@@ -89,7 +89,7 @@ class OwnerDoor:
         entry = kind(
             agent=identity.key_id, at=now, epoch=identity.epoch, keys={"log": identity.log_key}, package=package
         )
-        index = self.core.log.append(identity.key_id, entry)
+        index = self.core.log.append(identity.log, entry)
         self.core.db.execute("UPDATE epochs SET state='lost' WHERE key_id=? AND state!='lost'", (identity.key_id,))
         self.core.db.execute(
             "INSERT INTO epochs VALUES (?,?,?,?,'held')", (identity.key_id, identity.epoch, index, now)
@@ -113,7 +113,7 @@ class OwnerDoor:
                     continue
                 identity = self.core.identities.set_stopped(agent, stopped)
                 entry = kind(agent=identity.key_id, at=now, epoch=identity.epoch, by=envelope.key, seq=request.seq)
-                self.core.log.append(identity.key_id, entry)
+                self.core.log.append(identity.log, entry)
                 written.append(identity)
             return written
 

@@ -40,19 +40,19 @@ class PublicDoor:
     async def checkpoint(self, params: Params) -> Json:
         identity = self.core.identities.get(strict.parse(_AgentName, params).agent).identity
         key = await self.core.ring.log_key(identity.key_id)
-        note = await self.core.commit.run(lambda: self.core.log.checkpoint(identity.key_id, identity.origin, key))
+        note = await self.core.commit.run(lambda: self.core.log.checkpoint(identity, key))
         return {"checkpoint": note, "origin": identity.origin, "key": identity.log_key}
 
     def leaves(self, params: Params) -> Json:
         asked = strict.parse(_Leaves, params)
-        key_id = self.core.identities.get(asked.agent).identity.key_id
-        found = self.core.log.leaves(key_id, asked.start, min(asked.limit, LEAVES_LIMIT))
+        number = self.core.identities.get(asked.agent).identity.log
+        found = self.core.log.leaves(number, asked.start, min(asked.limit, LEAVES_LIMIT))
         return {"start": asked.start, "leaves": [data.decode() for data in found]}
 
     def consistency(self, params: Params) -> Json:
         asked = strict.parse(_Sizes, params)
-        key_id = self.core.identities.get(asked.agent).identity.key_id
-        return {"proof": [node.hex() for node in self.core.log.consistency(key_id, asked.old, asked.new)]}
+        number = self.core.identities.get(asked.agent).identity.log
+        return {"proof": [node.hex() for node in self.core.log.consistency(number, asked.old, asked.new)]}
 
     async def receipt(self, params: Params) -> Json:
         """Everything that shows one effect was committed before it left: leaf, audit path, signed checkpoint."""
@@ -69,13 +69,13 @@ class PublicDoor:
                 "origin": identity.origin,
                 "key": identity.log_key,
                 "trust": self.core.ring.trust,
-                "checkpoint": self.core.log.checkpoint(identity.key_id, identity.origin, key),
+                "checkpoint": self.core.log.checkpoint(identity, key),
                 "leaves": [
                     {
                         "type": kind,
                         "index": i,
-                        "leaf": self.core.log.leaf(identity.key_id, i).decode(),
-                        "proof": [node.hex() for node in self.core.log.inclusion(identity.key_id, i)],
+                        "leaf": self.core.log.leaf(identity.log, i).decode(),
+                        "proof": [node.hex() for node in self.core.log.inclusion(identity.log, i)],
                     }
                     for kind, i in proofs.items()
                 ],
@@ -98,8 +98,8 @@ class PublicDoor:
             addresses={},
             accounts={},
             log_origin=identity.origin,
-            log_size=self.core.log.size(identity.key_id),
-            log_root=self.core.log.root(identity.key_id).hex(),
+            log_size=self.core.log.size(identity.log),
+            log_root=self.core.log.root(identity.log).hex(),
             previous="",
             nonce=asked.nonce,
             issued_at=self.core.now_ms(),

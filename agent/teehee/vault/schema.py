@@ -5,7 +5,7 @@ MIGRATIONS = (
     CREATE TABLE identities (
         key_id TEXT PRIMARY KEY, slot TEXT NOT NULL UNIQUE, agent TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
         log_key TEXT NOT NULL, package TEXT NOT NULL, policy TEXT NOT NULL, policy_hash TEXT NOT NULL,
-        epoch INTEGER NOT NULL DEFAULT 0, stopped INTEGER NOT NULL DEFAULT 0
+        epoch INTEGER NOT NULL DEFAULT 0, stopped INTEGER NOT NULL DEFAULT 0, log INTEGER NOT NULL UNIQUE
     ) WITHOUT ROWID;
     CREATE TABLE secrets (name TEXT PRIMARY KEY, version INTEGER NOT NULL, sealed BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE owner_requests (owner_key TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
@@ -15,14 +15,13 @@ MIGRATIONS = (
         PRIMARY KEY (agent, source, event)
     ) WITHOUT ROWID;
     CREATE TABLE effects (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, agent TEXT NOT NULL, source TEXT NOT NULL,
+        seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, agent TEXT NOT NULL, source TEXT NOT NULL,
         event TEXT NOT NULL, part INTEGER NOT NULL, verb TEXT NOT NULL, room TEXT NOT NULL, payload BLOB NOT NULL,
         digest TEXT NOT NULL, salt BLOB NOT NULL, state TEXT NOT NULL DEFAULT 'due', detail TEXT NOT NULL DEFAULT '',
         leaf INTEGER NOT NULL, outcome_leaf INTEGER, budget TEXT NOT NULL, epoch INTEGER NOT NULL,
         at INTEGER NOT NULL, settled_at INTEGER,
         CHECK (state IN ('due', 'sending', 'delivered', 'failed', 'unknown', 'expired'))
     );
-    CREATE INDEX effects_by_event ON effects (agent, source, event);
     CREATE INDEX effects_by_room ON effects (agent, room, seq);
     CREATE INDEX effects_open ON effects (seq) WHERE state IN ('due', 'sending');
     CREATE TABLE budgets (
@@ -37,13 +36,8 @@ MIGRATIONS = (
         uses INTEGER NOT NULL, nonce TEXT NOT NULL UNIQUE, expires_at INTEGER NOT NULL, state TEXT NOT NULL,
         CHECK (state IN ('open', 'used', 'revoked', 'expired'))
     ) WITHOUT ROWID;
-    CREATE TABLE leaves (
-        key_id TEXT NOT NULL, idx INTEGER NOT NULL, leaf BLOB NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (key_id, idx)
-    ) WITHOUT ROWID;
-    CREATE TABLE nodes (
-        key_id TEXT NOT NULL, level INTEGER NOT NULL, idx INTEGER NOT NULL, hash BLOB NOT NULL,
-        PRIMARY KEY (key_id, level, idx)
-    ) WITHOUT ROWID;
+    CREATE TABLE leaves (place INTEGER PRIMARY KEY, leaf BLOB NOT NULL);
+    CREATE TABLE nodes (place INTEGER PRIMARY KEY, hash BLOB NOT NULL);
     CREATE TABLE checkpoints (
         key_id TEXT NOT NULL, size INTEGER NOT NULL, note TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'signed',
         PRIMARY KEY (key_id, size), CHECK (state IN ('signed', 'cosigned'))

@@ -1,13 +1,18 @@
 """The messages themselves: what the gate witnesses, what the mind asks for, what left and how it ended."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 Json = Any
 
 DELIVERED, FAILED, UNKNOWN, EXPIRED = "delivered", "failed", "unknown", "expired"
 OUTCOMES = frozenset({DELIVERED, FAILED, UNKNOWN, EXPIRED})
+
+
+def flat(message: Any) -> dict[str, Json]:
+    """A message of plain fields as JSON; `dataclasses.asdict` would copy every string on the hot path."""
+    return {name: getattr(message, name) for name in message.__slots__}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ class Event:
     room_type: str = "DM"  # Eliza's ChannelType
 
     def to_json(self) -> dict[str, Json]:
-        return asdict(self)
+        return flat(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ class Effect:
     state: str
 
     def to_json(self) -> dict[str, Json]:
-        return asdict(self)
+        return flat(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,7 @@ class Settled:
     state: str
 
     def to_json(self) -> dict[str, Json]:
-        return asdict(self)
+        return flat(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +132,7 @@ class Ended:
     final: bool = True
 
     def to_json(self) -> dict[str, Json]:
-        return asdict(self)
+        return flat(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,4 +167,5 @@ class Identity:
     policy_hash: str
     epoch: int
     stopped: bool
+    log: int  # this vault's own number for the agent's log
     minted: bool = False

@@ -10,6 +10,7 @@ NOTICES = {
     "model-busy": "{name}'s model is at its rate limit. Your message is kept and will be tried again.",
     "model-denied": "{name}'s model refused the credentials it was given. The operator must mend MODEL_KEY.",
     "model-unfit": "{name}'s model gave an answer that cannot be shown, twice. Nothing was sent.",
+    "later": "{name} cannot answer right now. Your message is kept and will be answered.",
     "refused": "A rule of {name}'s policy kept this answer in.",
     "stopped": "{name} has been stopped by its owner and says nothing until resumed.",
     "failed": "Something went wrong inside {name}; the log of the mind has the reason.",

@@ -3,10 +3,9 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, Router
 
 from teehee.gate.web.api import ChatApi, guarded, reply
 from teehee.gate.web.page import ChatPage
@@ -18,13 +17,13 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
-def routes(api: ChatApi, page: ChatPage, health: Callable[[], dict[str, Any]]) -> Starlette:
+def routes(api: ChatApi, page: ChatPage, health: Callable[[], dict[str, Any]]) -> Router:
     async def healthz(request: Request) -> Response:
         """GET /healthz: is this process serving, and whom does it reach?"""
         state = health()
         return reply(state, 200 if state["ok"] else 503)
 
-    return Starlette(
+    return Router(
         routes=[
             Route("/api/chat/{agent}/messages", guarded(api.post), methods=["POST"]),
             Route("/api/chat/{agent}/messages", guarded(api.pull), methods=["GET"]),
