@@ -84,7 +84,8 @@ class Visitor:
         body = json.dumps(message).encode()
         head = (
             f"POST /api/chat/{self.slug}/messages HTTP/1.1\r\nhost: 127.0.0.1:{self.port}\r\n"
-            f"authorization: Bearer {self.token}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+            f"authorization: Bearer {self.token}\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\n\r\n"
         )
         start = time.perf_counter()
         self.writer.write(head.encode() + body)

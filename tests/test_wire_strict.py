@@ -98,7 +98,7 @@ def test_what_is_no_object_is_refused(value: Json) -> None:
     refused("params: expected an object", value)
 
 
-@pytest.mark.parametrize("value", [2**53 + 1, -(2**53) - 1, 10**400])
+@pytest.mark.parametrize("value", [2**53 + 1, -(2**53) - 1, 10**400], ids=["above", "below", "huge"])
 def test_a_whole_number_beyond_what_json_carries_is_refused(value: int) -> None:
     refused("params.whole: beyond what JSON carries exactly", {"whole": value}, Everything)
 
@@ -108,7 +108,7 @@ def test_a_whole_number_that_json_carries_is_taken(value: int) -> None:
     assert strict.parse(Everything, {"whole": value}).whole == value
 
 
-@pytest.mark.parametrize("value", [10**400, float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("value", [10**400, float("nan"), float("inf"), float("-inf")], ids=["huge", "nan", "inf", "-inf"])
 def test_a_number_that_is_not_finite_is_refused(value: float) -> None:
     refused("params.number: ", {"number": value}, Everything)
 

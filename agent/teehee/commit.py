@@ -8,11 +8,12 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from teehee.errors import ConfigError, Refused, Unavailable
 
 T = TypeVar("T")
+R = TypeVar("R")
 Operation = Callable[[], Any]
 
 
@@ -54,35 +55,35 @@ class GroupCommit:
     def __init__(self, db: sqlite3.Connection, *, on_undo: Callable[[], None] = lambda: None) -> None:
         self.db = db
         self.on_undo = on_undo
-        self._waiting: list[tuple[Operation, asyncio.Future[Any]]] = []
+        self._waiting: list[_Waiting] = []
 
-    def run(self, operation: Callable[[], T]) -> "asyncio.Future[T]":
+    @overload
+    def run(self, operation: Callable[[], T]) -> "asyncio.Future[T]": ...
+    @overload
+    def run(self, operation: Callable[[], T], then: Callable[[T], R]) -> "asyncio.Future[R]": ...
+    def run(self, operation: Callable[[], T], then: Callable[[T], Any] | None = None) -> "asyncio.Future[Any]":
+        """The operation's value once it is on disk, or what `then`, called right after the commit, makes of it."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
+        future: asyncio.Future[Any] = loop.create_future()
         if not self._waiting:
             loop.call_soon(self._flush)
-        self._waiting.append((operation, future))
+        self._waiting.append((operation, then, future))
         return future
 
     def _flush(self) -> None:
         group, self._waiting = self._waiting, []
-        results: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
+        results: list[tuple[Any, BaseException | None]] = []
         try:
             self.db.execute("BEGIN IMMEDIATE")
-            for operation, future in group:
-                results.append((future, *self._attempt(operation, alone=len(group) == 1)))
+            for operation, _, _ in group:
+                results.append(self._attempt(operation, alone=len(group) == 1))
             if self.db.in_transaction:
                 self.db.execute("COMMIT")
         except sqlite3.Error as error:
             self._abandon(group, error)
             return
-        for future, value, failure in results:
-            if future.done():
-                continue
-            if failure is not None:
-                future.set_exception(failure)
-            else:
-                future.set_result(value)
+        for (_, then, future), (value, failure) in zip(group, results, strict=True):
+            _resolve(future, then, value, failure)
 
     def _attempt(self, operation: Operation, *, alone: bool) -> tuple[Any, BaseException | None]:
         """The operation's value or failure; a failed one leaves no row, and its neighbours stand."""
@@ -105,7 +106,7 @@ class GroupCommit:
             self.db.execute("RELEASE operation")
         return value, None
 
-    def _abandon(self, group: list[tuple[Operation, "asyncio.Future[Any]"]], error: sqlite3.Error) -> None:
+    def _abandon(self, group: "list[_Waiting]", error: sqlite3.Error) -> None:
         if self.db.in_transaction:
             self.db.execute("ROLLBACK")
         self.on_undo()
@@ -114,6 +115,23 @@ class GroupCommit:
             code="disk",
             hint="free some space in the data folder; everything accepted so far is kept",
         )
-        for _, future in group:
+        for _, _, future in group:
             if not future.done():
                 future.set_exception(told)
+
+
+_Waiting = tuple[Operation, Callable[[Any], Any] | None, "asyncio.Future[Any]"]
+
+
+def _resolve(
+    future: "asyncio.Future[Any]", then: Callable[[Any], Any] | None, value: Any, failure: BaseException | None
+) -> None:
+    """Tells whoever waits; `then` runs even when nobody does, for what it tells others."""
+    if failure is None and then is not None:
+        value = then(value)
+    if future.done():
+        return
+    if failure is not None:
+        future.set_exception(failure)
+    else:
+        future.set_result(value)

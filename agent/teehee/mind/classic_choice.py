@@ -116,7 +116,8 @@ class Chooser:
         found = {at: score for at, score in self._shelf.about_these(wanted).items() if score >= share * total}
         lines = self._shelf.lines
         ordered = sorted(found, key=lambda at: (-round(found[at], 1), room.order(lines[at])))
-        return self._fresh([lines[at] for at in ordered if self._is_loose(lines[at], rule)], room)
+        fitting = [lines[at] for at in ordered if self._is_loose(lines[at], rule) and _is_about(lines[at], set(wanted))]
+        return self._fresh(fitting, room)
 
     def _is_loose(self, line: SpokenLine, rule: Rule) -> bool:
         """Whether the line may be said without its question."""
@@ -145,6 +146,11 @@ class Chooser:
     def _longest_ago(self, rule: Rule, room: Room) -> SpokenLine:
         pool = next(pool for pool in self._pool(rule)[1:] if pool)
         return min(pool, key=lambda line: (room.said.rfind(line.core), room.order(line)))
+
+
+def _is_about(line: SpokenLine, wanted: set[str]) -> bool:
+    """Whether the line itself has what is wanted, or its question asks for nothing else."""
+    return not line.asked or set(line.asked) - COMMON_STEMS <= wanted or bool((line.stems - set(line.asked)) & wanted)
 
 
 def _is_mate(line: SpokenLine, heard: Heard, similarity: float) -> bool:

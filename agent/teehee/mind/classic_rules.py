@@ -57,7 +57,7 @@ class Heard:
         """The noun phrase that the first captured part begins with; empty if it has none."""
         phrase: list[str] = []
         for word in self.captured[0] if self.captured else ():
-            if word.lower() in NOUN_ENDS or (phrase and word.endswith("ed")):
+            if word.lower() in NOUN_ENDS or (phrase and len(word) > 4 and word.endswith("ed")):
                 break
             phrase.append(word)
         return reflect(phrase) if len(phrase) <= 3 else ""

@@ -55,10 +55,10 @@ SAME = dict(  # irregular forms, and words for the same thing
     for pair in (
         "dice=die lost=lose found=find told=tell wrote=write written=write sang=sing slept=sleep dreamt=dream"
         " bought=buy sold=sell broke=break broken=break spoke=speak flew=fly ate=eat grew=grow grown=grow taught=teach"
-        " thrown=throw children=child mice=mouse men=man women=woman knives=knife leaves=leaf shelves=shelf lives=life feet=foot"
-        " teeth=tooth geese=goose died=death dead=death alone=lonely exhausted=tired sleepy=tired unhappy=sad"
-        " depressed=sad miserable=sad glad=happy mom=mother mum=mother dad=father favourite=favorite colour=color"
-        " robots=bot robot=bot chatbot=bot photo=picture seaside=sea ocean=sea books=book"
+        " thrown=throw children=child mice=mouse men=man women=woman knives=knife leaves=leaf shelves=shelf lives=life"
+        " feet=foot teeth=tooth geese=goose died=death dead=death alone=lonely exhausted=tired sleepy=tired"
+        " unhappy=sad depressed=sad miserable=sad glad=happy mom=mother mum=mother dad=father favourite=favorite"
+        " colour=color robots=bot robot=bot chatbot=bot photo=picture seaside=sea ocean=sea"
     ).split()
 )
 SWAP = {

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +47,7 @@ class Inbox:
 
     # -- in
 
-    async def accept(self, params: dict[str, Json]) -> Json:
+    def accept(self, params: dict[str, Json]) -> Awaitable[Json]:
         """The gate's `event.accept`: on disk before it is answered, then in its room's queue."""
         event = strict.parse(Event, params)
         if event.agent not in self.agents:
@@ -58,11 +58,13 @@ class Inbox:
             failpoints.hit("mind.inbox.before-commit")
             return seq
 
-        seq = await self.store.commit.run(write)
-        failpoints.hit("mind.inbox.after-commit")
-        if seq is not None:
-            self._enqueue(Row(seq, event))
-        return {"new": seq is not None}
+        def told(seq: int | None) -> Json:
+            failpoints.hit("mind.inbox.after-commit")
+            if seq is not None:
+                self._enqueue(Row(seq, event))
+            return {"new": seq is not None}
+
+        return self.store.commit.run(write, told)
 
     def _keep(self, event: Event) -> int | None:
         message = turns.message_of(event)

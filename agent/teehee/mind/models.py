@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import aiohttp
+import yarl
 
 from teehee.errors import AskAgain, Unavailable
 from teehee.mind import prompt, respond
@@ -55,7 +56,7 @@ class Endpoint:
     def __init__(self, session: aiohttp.ClientSession, brain: boot.Brain) -> None:
         self.session = session
         self.brain = brain
-        self.url = f"http://gate/egress/{brain.rule}/chat/completions"
+        self.url = yarl.URL(f"http://gate/egress/{brain.rule}/chat/completions")
 
     async def answer(self, turn: Turn, stable: State, fresh: State, reason: str) -> str:
         asked = {
@@ -66,12 +67,9 @@ class Endpoint:
         }
         data = json.dumps(asked, ensure_ascii=False).encode()
         headers = {"content-type": "application/json", "accept": "application/json"}
-        timeout = aiohttp.ClientTimeout(total=self.brain.timeout_seconds + MARGIN_SECONDS)
         try:
-            async with self.session.post(self.url, data=data, headers=headers, timeout=timeout) as answer:
+            async with self.session.post(self.url, data=data, headers=headers) as answer:
                 content = await answer.read()
-        except TimeoutError:
-            raise Unavailable("the model took too long", code="model-slow", retry_after=5.0) from None
         except (aiohttp.ClientError, OSError) as error:
             raise Unavailable(f"the gate is away: {type(error).__name__}", code="model-down") from None
         _check_status(answer.status, answer.headers, content)
@@ -81,7 +79,10 @@ class Endpoint:
 def open_session(sockets: Path) -> aiohttp.ClientSession:
     """The mind's only HTTP client: it can reach the gate's socket and nothing else."""
     connector = aiohttp.UnixConnector(paths.short(sockets / "gate.sock"), limit=64)
-    return aiohttp.ClientSession(connector=connector, trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
+    untimed = aiohttp.ClientTimeout(total=None)  # `within` bounds every call
+    return aiohttp.ClientSession(
+        connector=connector, timeout=untimed, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
+    )
 
 
 def _check_status(status: int, headers: Any, content: bytes) -> None:

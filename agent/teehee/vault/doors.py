@@ -1,6 +1,6 @@
 """The doors of gate and mind: witnessed events in, intents judged, outcomes written down."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +47,7 @@ class Doors:
         for ended in await self.core.commit.run(lambda: self.core.ledger.expire(now - EXPIRY_MS, now)):
             self._tell_settled(ended)
 
-    async def witness(self, params: Params) -> Json:
+    def witness(self, params: Params) -> Awaitable[Json]:
         event = strict.parse(Witness, params)
         now = self.core.now_ms()
 
@@ -56,11 +56,13 @@ class Doors:
             failpoints.hit("vault.witness.before-commit")
             return new
 
-        new = await self.core.commit.run(record)
-        failpoints.hit("vault.witness.after-commit")
-        return {"new": new}
+        def told(new: bool) -> Json:
+            failpoints.hit("vault.witness.after-commit")
+            return {"new": new}
 
-    async def submit(self, params: Params) -> Json:
+        return self.core.commit.run(record, told)
+
+    def submit(self, params: Params) -> Awaitable[Json]:
         wanted = strict.parse(Submission, params)
         now = self.core.now_ms()
 
@@ -69,14 +71,17 @@ class Doors:
             failpoints.hit("vault.intent.before-commit")
             return decided
 
-        effects, new = await self.core.commit.run(decide)
-        failpoints.hit("vault.intent.after-commit")
-        told = [effect.to_json() for effect in effects]
-        if new:
-            self.push("gate", "effect.due", {"effects": told})
-        return {"effects": told}
+        def told(decided: tuple[list[Effect], bool]) -> Json:
+            failpoints.hit("vault.intent.after-commit")
+            effects, new = decided
+            answer = {"effects": [effect.to_json() for effect in effects]}
+            if new:
+                self.push("gate", "effect.due", answer)
+            return answer
 
-    async def outcome(self, params: Params) -> Json:
+        return self.core.commit.run(decide, told)
+
+    def outcome(self, params: Params) -> Awaitable[Json]:
         ended = strict.parse(Outcome, params)
         now = self.core.now_ms()
 
@@ -85,11 +90,13 @@ class Doors:
             failpoints.hit("vault.outcome.before-commit")
             return settled
 
-        settled = await self.core.commit.run(settle)
-        failpoints.hit("vault.outcome.after-commit")
-        if settled is not None:
-            self._tell_settled(settled)
-        return {"new": settled is not None}
+        def told(settled: Settled | None) -> Json:
+            failpoints.hit("vault.outcome.after-commit")
+            if settled is not None:
+                self._tell_settled(settled)
+            return {"new": settled is not None}
+
+        return self.core.commit.run(settle, told)
 
     def _tell_settled(self, settled: Settled) -> None:
         self.push("mind", "effect.settled", settled.to_json())

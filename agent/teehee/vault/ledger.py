@@ -95,7 +95,8 @@ class Ledger:
         )
         done = self.db.execute(
             "INSERT INTO effects"
-            " (id, agent, source, event, part, verb, room, payload, digest, salt, leaf, budget, epoch, at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            " (id, agent, source, event, part, verb, room, payload, digest, salt, leaf, budget, epoch, at)"
+            " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (effect, identity.agent, wanted.source, wanted.event, number, part.verb, part.room,
              self.seal.seal("effects", effect, 1, part.text.encode()), digest, salt, index, reference,
              identity.epoch, at),

@@ -9,6 +9,7 @@ from typing import Any
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from teehee.errors import Refused, TeeheeError, Unavailable
 from teehee.gate.conversation import Conversation, Guest, shown
@@ -117,20 +118,28 @@ def told(error: TeeheeError) -> tuple[int, Json]:
     return 400, {"error": {"code": "bad-request", "message": str(error)}}
 
 
-def guarded(endpoint: Endpoint) -> Endpoint:
-    """The web edge: our errors become answers, anything else a 500 that tells nothing."""
+class Guarded:
+    """The web edge: our errors become answers, anything else a 500 that tells nothing.
 
-    async def handle(request: Request) -> Response:
+    An ASGI application itself, so that a request passes no wrapper but this one.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._respond(Request(scope, receive))
+        await response(scope, receive, send)
+
+    async def _respond(self, request: Request) -> Response:
         try:
-            return await endpoint(request)
+            return await self.endpoint(request)
         except TeeheeError as error:
             status, value = told(error)
             return reply(value, status)
         except Exception:
             log.exception("request_failed", path=request.url.path)
             return reply({"error": {"code": "internal", "message": "something went wrong here; it is logged"}}, 500)
-
-    return handle
 
 
 async def body(request: Request) -> bytes:

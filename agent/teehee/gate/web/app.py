@@ -1,19 +1,16 @@
 """The world listener's routes, and what no request passes without."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from teehee.gate.web.api import ChatApi, guarded, reply
+from teehee.gate.web.api import ChatApi, Guarded, reply
 from teehee.gate.web.page import ChatPage
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
@@ -25,15 +22,15 @@ def routes(api: ChatApi, page: ChatPage, health: Callable[[], dict[str, Any]]) -
 
     return Router(
         routes=[
-            Route("/api/chat/{agent}/messages", guarded(api.post), methods=["POST"]),
-            Route("/api/chat/{agent}/messages", guarded(api.pull), methods=["GET"]),
-            Route("/api/receipts/{effect}", guarded(api.receipt), methods=["GET"]),
-            Route("/api/agents", guarded(api.agents), methods=["GET"]),
-            Route("/chat/{agent}", guarded(page.show), methods=["GET"]),
-            Route("/chat/{agent}", guarded(page.say), methods=["POST"]),
-            Route("/static/{name}", guarded(page.static), methods=["GET"]),
-            Route("/healthz", guarded(healthz), methods=["GET"]),
-            Route("/", guarded(page.home), methods=["GET"]),
+            Route("/api/chat/{agent}/messages", Guarded(api.post), methods=["POST"]),
+            Route("/api/chat/{agent}/messages", Guarded(api.pull), methods=["GET"]),
+            Route("/api/receipts/{effect}", Guarded(api.receipt), methods=["GET"]),
+            Route("/api/agents", Guarded(api.agents), methods=["GET"]),
+            Route("/chat/{agent}", Guarded(page.show), methods=["GET"]),
+            Route("/chat/{agent}", Guarded(page.say), methods=["POST"]),
+            Route("/static/{name}", Guarded(page.static), methods=["GET"]),
+            Route("/healthz", Guarded(healthz), methods=["GET"]),
+            Route("/", Guarded(page.home), methods=["GET"]),
         ]
     )
 
@@ -44,7 +41,7 @@ class SameSite:
     Against DNS rebinding (a stranger's name that points at loopback) and cross-site posts.
     """
 
-    def __init__(self, app: App, hosts: frozenset[str] | None) -> None:
+    def __init__(self, app: ASGIApp, hosts: frozenset[str] | None) -> None:
         self.app = app
         self.hosts = hosts  # None: bound wider than loopback, any name may lead here
 
