@@ -211,15 +211,15 @@ SPECIAL_TOKEN = re.compile(
     r"|▁\w|[a-z]Ġ[a-z]"  # spaces as tokenizers write them; "▁▂▃" alone is a chart
     r"|\A(?:assistant|system)\n|[.!?]assistant(?:\n|\Z)"  # a chat header whose brackets were dropped
 )
+_ACTION = r"(?:[A-Z]{2,40}(?:_[A-Z]{2,40}){1,9}|REPLY|IGNORE|RESPOND|CONTINUE)"
 WHOLE_CALL = re.compile(
     r"\[?(?:print\()?[A-Za-z_][\w.]{1,80}\("
     r"(?:\s{0,20}[A-Za-z_]\w{0,60}\s{0,4}=(?!=).*|\s{0,20}[\[{\"'].*|)"
     r"\){1,2}\]?;?"
-    r"|\w{0,40}\s?to=functions\.\w.*",
+    r"|\w{0,40}\s?to=functions\.\w.*"
+    rf"|\[?{_ACTION}(?:, ?{_ACTION}){{0,9}}\]?|\[(?:STOP|NONE)\]",
     re.DOTALL,
 )
-_ACTION = r"(?:[A-Z]{2,40}(?:_[A-Z]{2,40}){1,9}|REPLY|IGNORE|RESPOND|CONTINUE)"
-WHOLE_ACTION = re.compile(rf"\[?{_ACTION}(?:, ?{_ACTION}){{0,9}}\]?|\[(?:STOP|NONE)\]")
 REACT = re.compile(r"^[ \t]{0,8}(Thought|Action|Action Input|Observation|Final Answer):", re.MULTILINE)
 FIELD = re.compile(r"^(thought|actions?|providers|text):[ \n]", re.MULTILINE)
 PLACEHOLDER = re.compile(
@@ -229,10 +229,6 @@ TURN_MARKER = re.compile(
     r"^#{2,3} ?(?:Instructions?|Response|Input|System|Assistant|User|Human):[ \t]{0,8}$|^(?:Human|Assistant): ?(?=\S)",
     re.MULTILINE,
 )
-
-
-def _is_call(prose: str) -> bool:
-    return bool(WHOLE_CALL.fullmatch(prose) or WHOLE_ACTION.fullmatch(prose))
 
 
 def _is_react(prose: str) -> bool:
@@ -253,7 +249,7 @@ def _is_turns(prose: str) -> bool:
 # -- Errors of providers, proxies and runtimes -------------------------------------------------------------------
 
 # Sentences only a machine writes, in lower case; they count wherever they stand.
-ERROR_SENTENCES = tuple(
+_SENTENCES = (
     # OpenAI, Azure and those who speak like them
     "you exceeded your current quota, please check|incorrect api key provided|you didn't provide an api key"
     "|the server had an error while processing your request|overloaded with other requests|in organization org-"
@@ -278,10 +274,9 @@ ERROR_SENTENCES = tuple(
     "|request failed with status code|connect econnrefused|read econnreset|getaddrinfo enotfound|[errno |dial tcp "
     "|[ssl: certificate_verify_failed]"
     # runtimes
-    "|traceback (most recent call last)|' panicked at |exception in thread \"|cannot read properties of undefined".split(
-        "|"
-    )
+    "|traceback (most recent call last)|' panicked at |exception in thread \"|cannot read properties of undefined"
 )
+ERROR_SENTENCES = tuple(_SENTENCES.split("|"))
 _REASON = (
     r"bad request|unauthorized|payment required|forbidden|not found|(?:request entity|payload) too large|bad gateway"
     r"|too many requests|internal server error|service (?:temporarily )?unavailable|gateway time-?out|overloaded"
@@ -375,16 +370,11 @@ def _heading(line: str) -> str:
 
 # -- The rules, in the order they are asked ----------------------------------------------------------------------
 
-SECRETS = (
-    Rule(
-        "credential",
-        tuple(
-            "sk- k_live_ k_test_ xox xapp- gho_ ghp_ ghs_ ghu_ ghr_ github_pat_ glpat- npm_ hf_ gsk_ xai- aiza"
-            " akia asia :aa eyj -----begin :// key".split()
-        ),
-        CREDENTIAL.search,
-    ),
+_KEY_MARKS = (
+    "sk- k_live_ k_test_ xox xapp- gho_ ghp_ ghs_ ghu_ ghr_ github_pat_ glpat- npm_ hf_ gsk_ xai- aiza akia asia :aa"
+    " eyj -----begin :// key"
 )
+SECRETS = (Rule("credential", tuple(_KEY_MARKS.split()), CREDENTIAL.search),)
 LEFTOVERS = (
     Rule("error-page", ("<", "cloudflare"), ERROR_PAGE.search),
     Rule("special-token", ("<", "[", "▁", "ġ", "◁", "assistant", "system\n"), SPECIAL_TOKEN.search),
@@ -402,6 +392,10 @@ LEFTOVERS = (
     Rule("provider-error", ("  at ", "\tat ", "goroutine "), STACK.search),
     Rule("json", ("{",), _mostly_json),
     Rule("prompt-echo", PROMPT_SENTENCES, bool),
-    Rule("tool-call", ("(", "_", "reply", "ignore", "respond", "continue", "[stop]", "[none]", "to=f"), _is_call),
+    Rule(
+        "tool-call",
+        ("(", "_", "reply", "ignore", "respond", "continue", "[stop]", "[none]", "to=f"),
+        WHOLE_CALL.fullmatch,
+    ),
     Rule("turn-marker", ("##", "human:"), _is_turns),
 )

@@ -61,6 +61,11 @@ ALIASES = {
     "temperature": ("MODEL_TEMPERATURE",),
     "max_tokens": ("MODEL_MAX_TOKEN",),
 }
+STEERING = (
+    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+    "SSLKEYLOGFILE", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "LD_PRELOAD", "LD_LIBRARY_PATH", "OPENSSL_CONF",
+    "DSTACK_SIMULATOR_ENDPOINT", "TEE_MODE", "WALLET_SECRET_SALT",
+)  # fmt: skip
 OF_THE_RUN = ("data", "host", "port", "rooms_in_parallel", "plugin_path", "log_level")  # not for one character to say
 
 
@@ -116,6 +121,12 @@ def character_secrets(character: Character, environ: Mapping[str, str] | None = 
     plain = "".join(c if c.isascii() and c.isalnum() else "_" for c in character.name.upper())
     start = f"CHARACTER.{plain}."
     return {name.removeprefix(start): value for name, value in environ.items() if name.startswith(start) and value}
+
+
+def steering(environ: Mapping[str, str] | None = None) -> list[str]:
+    """Variables of this environment that steer programs; no child process of ours gets to see them."""
+    environ = os.environ if environ is None else environ
+    return [name for name in STEERING if name in environ]
 
 
 def shown(name: str, value: Json) -> str:

@@ -46,8 +46,8 @@ async def _ask(
         if not told["messages"]:
             notice = told.get("notice") or f"{face['name']} did not answer within {wait:g} s; the message is kept"
             raise Unavailable(notice, hint="`teehee doctor` checks the model; the answer will be in `teehee chat`")
-        receipts = [await door.call("receipt", {"effect": m["id"]}) for m in told["messages"]]
         await door.call("seen", {"ids": [m["id"] for m in told["messages"]]})
+        receipts = [await door.call("receipt", {"effect": m["id"]}) for m in told["messages"]]
         about = await door.call("about", message)
         words = "\n".join(m["text"] for m in told["messages"])
         if as_json:

@@ -51,19 +51,17 @@ def doctor(
 
 
 def _environment() -> Iterator[Finding]:
-    import os
     import platform
     import sqlite3
     import sys
 
+    from teehee.settings import steering
+
     good = sys.platform == "linux" and platform.machine() == "x86_64"
     told = f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {sys.platform} {platform.machine()}"
     yield Finding("environment", "ok" if good else "note", told, "" if good else "only Linux x86-64 is tested")
-    steering = [
-        n for n in ("HTTPS_PROXY", "SSL_CERT_FILE", "PYTHONPATH", "LD_PRELOAD", "OPENAI_BASE_URL") if n in os.environ
-    ]
-    if steering:
-        yield Finding("environment", "note", f"{', '.join(steering)} set: no child process sees them")
+    if found := steering():
+        yield Finding("environment", "note", f"{', '.join(found)} set here: none of our processes sees it")
     guest = Path("/var/run/dstack.sock").exists()
     yield Finding(
         "trust",

@@ -1,14 +1,16 @@
 """The conversation in the terminal: lines in, replies out, each shown once and then settled."""
 
 import asyncio
-import json
 import os
+import shutil
 import sys
+import textwrap
 import threading
 import uuid
 from typing import Any
 
-from teehee.errors import TeeheeError
+from teehee.errors import TeeheeError, VerificationError
+from teehee.evidence import receipt as receipts
 from teehee.wire.client import Client
 
 Json = Any
@@ -23,16 +25,17 @@ class Screen:
     def __init__(self, door: Client, face: Json) -> None:
         self.door = door
         self.face = face
+        self.url: str = face["url"]
         self.shown: set[str] = set()
-        self.last = ""
+        self.last: Json = None
 
     async def show(self, messages: list[Json]) -> None:
         """Prints what is new and tells the agent so: only then is it delivered."""
         new = [message for message in messages if message["id"] not in self.shown]
         for message in new:
             self.shown.add(message["id"])
-            self.last = message["id"]
-            print_line(f"{self.face['name']} › {message['text']}")
+            self.last = message
+            print_line(wrapped(f"{self.face['name']} › {message['text']}"))
         if new:
             await self.door.call("seen", {"ids": [message["id"] for message in new]})
 
@@ -42,7 +45,7 @@ async def converse(door: Client, face: Json, stopped: asyncio.Event) -> None:
     screen = Screen(door, face)
     interactive = sys.stdin.isatty()
     if interactive:
-        print_line(f"Say something to {face['name']}. {HELP}")
+        print_line(wrapped(f"Say something to {face['name']}. {HELP}"))
     loop = asyncio.get_running_loop()
     lines = read_lines(loop)
     late = loop.create_task(_late(screen))
@@ -95,11 +98,24 @@ async def _say(screen: Screen, text: str) -> None:
 
 
 async def _receipt(screen: Screen) -> None:
-    if not screen.last:
+    if screen.last is None:
         print_line("· nothing was said yet, so there is no receipt")
         return
-    receipt = await screen.door.call("receipt", {"effect": screen.last})
-    print_line(json.dumps(receipt, indent=2))
+    last = screen.last
+    found = await screen.door.call("receipt", {"effect": last["id"]})
+    try:
+        checked = receipts.verify(found, text=last["text"], salt=last["receipt"]["salt"])
+    except VerificationError as error:
+        print_line(f"✗ this receipt does not hold: {error}")
+        return
+    print_line(f"✓ effect {checked.effect}: said by this agent, in these words")
+    print_line(
+        f"  intent is leaf {checked.intent_index}, {checked.state or 'no outcome yet'}: leaf {checked.outcome_index}"
+    )
+    print_line(
+        f"  of {checked.size} in {found['origin']}, signed by log key {found['key'][:16]}…; trust: {found['trust']}"
+    )
+    print_line(f"  the whole of it: {screen.url}/api/receipts/{checked.effect}")
 
 
 async def _late(screen: Screen) -> None:
@@ -136,6 +152,14 @@ def read_lines(loop: asyncio.AbstractEventLoop) -> "asyncio.Queue[str | None]":
 
     threading.Thread(target=read, daemon=True).start()
     return lines
+
+
+def wrapped(text: str) -> str:
+    """`text` broken at words to the terminal's width; in a pipe, as it is."""
+    if not sys.stdout.isatty():
+        return text
+    width = max(shutil.get_terminal_size().columns - 1, 20)
+    return "\n".join(textwrap.fill(line, width, subsequent_indent="  ") for line in text.splitlines())
 
 
 def print_line(text: str) -> None:

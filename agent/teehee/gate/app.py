@@ -45,10 +45,11 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
         await egress.open()
         stack.push_async_callback(egress.close)
 
+        url = f"http://{_shown_host(settings.host)}:{world.getsockname()[1]}"
         faces = {face.slug: face for face in settings.faces}
         doorway = Doorway(vault, mind, frozenset(face.agent for face in settings.faces))
         conversation = Conversation(doorway, mailroom, mind, faces)
-        methods = TerminalConnector(conversation, public).methods()
+        methods = TerminalConnector(conversation, public, url).methods()
         terminal = Server("terminal", folder / "terminal.sock", methods, log.info)
         await terminal.start()
         stack.push_async_callback(terminal.close)
@@ -58,7 +59,7 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
         hosts = LOOPBACK if settings.host in ("127.0.0.1", "localhost", "::1") else None
         await stack.enter_async_context(_listen(SameSite(site, hosts), world))
         await stack.enter_async_context(_listen(egress, _bind_unix(folder / "gate.sock")))
-        life.ready(url=f"http://{_shown_host(settings.host)}:{world.getsockname()[1]}")
+        life.ready(url=url)
         await life.draining.wait()
         doorway.closed = True
         await life.stopping.wait()

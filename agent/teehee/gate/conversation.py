@@ -126,7 +126,7 @@ def shown(effect: Effect) -> Json:
         "seq": effect.seq,
         "text": effect.text,
         "at": effect.at,
-        "receipt": {"effect": effect.id, "leaf": effect.leaf, "verb": effect.verb},
+        "receipt": {"effect": effect.id, "leaf": effect.leaf, "verb": effect.verb, "salt": effect.salt},
     }
 
 

@@ -126,6 +126,10 @@ class Mailroom:
         for effect in effects:
             self.spawn(self._report(effect))
 
+    async def confirm(self, effects: Iterable[str]) -> None:
+        """The client's own word that it has shown these: returns when their outcomes are written."""
+        await asyncio.gather(*(self._report(effect) for effect in effects))
+
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Runs `work` to its end; `settle` waits for it."""
         task = asyncio.get_running_loop().create_task(work)

@@ -15,7 +15,7 @@ from teehee.mind.classic_choice import Choice, Chooser, Room
 from teehee.mind.classic_lines import read_shelf
 from teehee.mind.classic_rules import Heard, script
 from teehee.mind.classic_voice import whole
-from teehee.mind.classic_words import STOPWORDS, stem
+from teehee.mind.classic_words import STOPWORDS, stem, stems_of, words_of
 
 MAX_ANSWER = 400
 NEVER_PICKED = frozenset(("REPLY", "IGNORE", "NONE"))
@@ -98,8 +98,11 @@ class ClassicBrain:
         if slot == "called":
             given = heard.echo(1).split()
             return (" ".join(given).title() if len(given) <= 2 and given[0].lower() not in STOPWORDS else ""), ""
-        phrases = self._chooser.phrases("topic" if slot == "other" else slot, heard, room)
+        kind = "topic" if slot in ("other", "subject") else slot
+        phrases = self._chooser.phrases(kind, choice.line.stems if kind == "topic" else heard.stems, room)
         path, text = next(iter(phrases[1:] if slot == "other" else phrases), ("", ""))
+        if slot == "subject" and not choice.line.stems & set(stems_of(words_of(text))):
+            return "", ""
         return text, path
 
 
@@ -120,8 +123,8 @@ def _templates(heard: Heard, choice: Choice, room: Room) -> Iterator[str]:
         return is_plain == ("{line}" in template), len(frame) > 3 and frame.lower() in said
 
     for template in sorted(templates, key=fault):
-        head, line, tail = template.partition("{line}")
-        yield head + line if choice.line.is_question and "?" in tail else template  # one question is enough
+        head, line, _ = template.partition("{line}")
+        yield head + line if choice.line.is_question else template  # one question is enough
 
 
 def _picked(skills: Sequence[Skill], words: Sequence[str]) -> Skill | None:

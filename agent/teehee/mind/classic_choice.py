@@ -69,23 +69,23 @@ class Chooser:
             return Choice(line, "knows")
         if "follows" in heard.rule.flags and (line := self._about(_stems(room.last), 0.01, heard.rule, room)):
             return Choice(line, "knows")
-        stems = () if is_guarded else heard.stems
-        if any("{topic}" in template for template in heard.rule.says):
-            stems += tuple(one for _, topic in self.phrases("topic", heard, room)[:1] for one in _stems(topic))
+        is_early = "early" in heard.rule.flags
+        stems = () if is_guarded or is_early else heard.stems
+        if not is_early and any("{topic}" in template for template in heard.rule.says):
+            stems += tuple(one for _, topic in self.phrases("topic", heard.stems, room)[:1] for one in _stems(topic))
         if line := self._about(stems, 0.01, heard.rule, room):
             return Choice(line, "suits")
-        is_early = "early" in heard.rule.flags
         for number, pool in enumerate(self._pool(heard.rule)):
             if line := self._fresh(pool if is_early else sorted(pool, key=room.order), room):
                 return Choice(line, "passes" if number else "suits")
         return Choice(self._longest_ago(heard.rule, room), "passes")
 
-    def phrases(self, kind: str, heard: Heard, room: Room) -> list[tuple[str, str]]:
-        """Topics, adjectives or rules of style: those about the message first, those not said yet before others."""
-        wanted = set(heard.stems)
+    def phrases(self, kind: str, about: Iterable[str], room: Room) -> list[tuple[str, str]]:
+        """Topics, adjectives or rules of style: those with a stem in `about` first, then those not said yet."""
+        wanted = set(about)
         return sorted(
             room.turned(self._shelf.short.get(kind, ())),
-            key=lambda phrase: (phrase[1] in room.said, not wanted & set(_stems(phrase[1]))),
+            key=lambda phrase: (not wanted & set(_stems(phrase[1])), phrase[1] in room.said),
         )
 
     def _example(self, heard: Heard, similar: dict[int, float], room: Room) -> SpokenLine | None:

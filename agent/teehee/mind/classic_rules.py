@@ -69,17 +69,18 @@ class Ear:
     def __init__(self, rules: Sequence[Rule], classes: Mapping[str, frozenset[str]]) -> None:
         self.rules = {rule.name: rule for rule in rules}
         self._foreign = classes.get("foreign", frozenset())
+        uses = Counter(step.words for rule in rules for steps in rule.heard for step in steps if step.words)
         counts: Counter[str] = Counter()
-        for rule in rules:
-            for parts in rule.heard:
-                counts.update({word for part in parts if not part.is_optional for word in part.words or ()})
+        for words, times in uses.items():
+            for word in words:
+                counts[word] += times
+        weight = {words: sum(counts[word] for word in words) for words in uses}
         self._by_word: defaultdict[str, list[tuple[int, int, Rule, tuple[Part, ...]]]] = defaultdict(list)
         for rule in rules:
-            for parts in rule.heard:
-                fixed = [part.words for part in parts if part.words and not part.is_optional]
-                anchor = min(fixed, key=lambda words: sum(counts[word] for word in words))
-                for word in anchor:
-                    self._by_word[word].append((rule.rank, len(fixed), rule, parts))
+            for steps in rule.heard:
+                fixed = [step.words for step in steps if step.words and not step.is_optional]
+                for word in min(fixed, key=weight.__getitem__):
+                    self._by_word[word].append((rule.rank, len(fixed), rule, steps))
 
     def hear(self, text: str, name: str = "") -> Heard:
         """The highest-ranked rule that `text` calls for; a message no pattern knows gets a fallback rule."""

@@ -19,6 +19,7 @@ CALL = re.compile(
     r"|(?<=\bmorning)|(?<=\bevening)|(?<=\byes)|(?<=\bno)|(?<=\bwell)|(?<=[,.!?;:]))\s*\0(?=\s*(?:[,.!?;:…]|$))",
     re.IGNORECASE,
 )
+SUBJECT = re.compile(r"\s*\0(?= \w)")
 
 SWAPS = {
     "he": {"he": "I", "him": "me", "his": "my", "himself": "myself", "he's": "I'm"},
@@ -54,7 +55,7 @@ class Voice:
         first = (name.split() or [name])[0]
         names = {name, first} if len(first) > 2 and first.lower() != "the" else {name}
         spelled = "|".join(sorted(map(re.escape, names), key=lambda spelling: (-len(spelling), spelling)))
-        self._named = re.compile(rf"(?<!\w)(?:{spelled})(?!\w)", re.IGNORECASE)
+        self._named = re.compile(rf"(?<!\w)(?<!\bthe )(?:{spelled})(?!\w)", re.IGNORECASE)
         counts = Counter(word for line in lines for word in re.findall(r"\bs?he\b", line.lower()))
         self._swap = SWAPS[max(("he", "she"), key=lambda word: counts[word]) if counts else "they"]
 
@@ -107,6 +108,8 @@ def _with_subject(text: str) -> str:
     low = words[0].lower()
     if low in TELLING or (text[:1].islower() and low.endswith("s") and _is_verb(low, "the")):
         return f"{SELF} {words[0].lower()} {' '.join(words[1:])}".strip()
+    if low in ADVERBS or (text[:1].islower() and low.endswith("ed") and words[-1].split(" ")[0].lower() in AFTER_VERB):
+        return f"{SELF} {text[:1].lower()}{text[1:]}"
     head = re.split(r"\b(?:who|that|which|with|whose)\b", text.lower(), maxsplit=1)[0]
     if FINITE & set(head.split()):
         return text
@@ -163,6 +166,8 @@ def unaddressed(text: str) -> tuple[str, str]:
     marked = ANY_PLACEHOLDER.sub("", USER.sub(YOU, text))
     if YOU not in marked:
         return _tidy(marked), ""
+    if SUBJECT.match(marked):
+        return _tidy(SUBJECT.sub("Somebody", marked)), _tidy(SUBJECT.sub("\x01", marked)).replace("\x01", YOU)
     called = CALL.sub(" \x01", marked)  # \x01 calls the listener by name; what is left of YOU means "you"
     silent = re.sub(r",?\s*\x01\s*(?=[.!?;:…]|$)", "", called)
     silent = re.sub(r"(^|[,.!?;:])\s*\x01\s*[,:]\s*", r"\1 ", silent).replace("\x01", "")

@@ -32,11 +32,13 @@ def instructions(name: str) -> list[str]:
 def compose(turn: Turn, stable: State, fresh: State, reason: str = "") -> Chat:
     """The chat to send: a system part that rarely changes, then what happens now.
 
-    A character's own `messageHandlerTemplate` takes the place of our arrangement; our format line stays.
+    A character's own `messageHandlerTemplate` (or `replyTemplate`: deciding and replying are one call here) takes
+    the place of our arrangement; our format stays.
     """
     name = turn.character.name
     ours = FORMAT.format(name=name)
-    template = turn.character.templates.get("messageHandlerTemplate")
+    templates = turn.character.templates
+    template = templates.get("messageHandlerTemplate") or templates.get("replyTemplate")
     if template:
         values = {**stable.values, **fresh.values, "providers": _joined({**stable.texts, **fresh.texts})}
         system, told = f"{turn.character.system}\n\n{ours}".strip(), render(template, values)

@@ -19,7 +19,7 @@ from teehee.vault.identities import Agent, Identities
 from teehee.vault.seal import Seal
 from teehee.wire.messages import DELIVERED, OUTCOMES, UNKNOWN, Effect, Outcome, Part, Settled, Submission, Witness
 
-COLUMNS = "id, seq, agent, source, event, part, verb, room, payload, leaf, at, state"
+COLUMNS = "id, seq, agent, source, event, part, verb, room, payload, leaf, at, state, salt"
 OPEN = ("due", "sending")
 ROWS_LIMIT = 500
 
@@ -103,7 +103,7 @@ class Ledger:
         )  # fmt: skip
         return Effect(
             effect, done.lastrowid or 0, identity.agent, wanted.source, wanted.event, number, part.verb, part.room,
-            part.text, index, at, "due",
+            part.text, index, at, "due", salt.hex(),
         )  # fmt: skip
 
     def _reserve(self, agent: Agent, wanted: Submission, part: Part, at: int) -> str:
@@ -188,7 +188,7 @@ class Ledger:
             " ORDER BY seq LIMIT ?",
             (agent, room, after, min(limit, ROWS_LIMIT)),
         )
-        return [self._effect(row) for row in rows if row[-1] == "delivered" or self._may_leave(agent)]
+        return [self._effect(row) for row in rows if row[11] == "delivered" or self._may_leave(agent)]
 
     def open_in_room(self, agent: str, room: str) -> list[Effect]:
         """What the room has not been told yet, oldest first."""
@@ -233,6 +233,7 @@ class Ledger:
         """The columns are the fields, in order; only the payload is sealed."""
         values = list(row)
         values[8] = self.seal.open("effects", row[0], 1, row[8]).decode()
+        values[12] = row[12].hex()
         return Effect(*values)
 
 

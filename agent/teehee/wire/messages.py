@@ -78,7 +78,10 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """A committed intent: what may leave, its place in the log, how it stands."""
+    """A committed intent: what may leave, its place in the log, how it stands.
+
+    `salt` (hex) opens the leaf's commitments: whoever has it and the text can check that this was said.
+    """
 
     id: str
     seq: int
@@ -92,6 +95,7 @@ class Effect:
     leaf: int
     at: int
     state: str
+    salt: str
 
     def to_json(self) -> dict[str, Json]:
         return flat(self)

@@ -53,9 +53,10 @@ class Seen:
 class TerminalConnector:
     """Delivery is exactly once: a message is shown by id and settled by the terminal's own word."""
 
-    def __init__(self, conversation: Conversation, public: Client) -> None:
+    def __init__(self, conversation: Conversation, public: Client, url: str) -> None:
         self.conversation = conversation
         self.public = public
+        self.url = url
         # The socket's mode lets in this user only, so this is who speaks.
         self.principal = f"terminal:{os.getuid()}"
 
@@ -70,7 +71,7 @@ class TerminalConnector:
         }
 
     def agents(self, params: Params) -> Json:
-        return [asdict(face) for face in self.conversation.faces.values()]
+        return [asdict(face) | {"url": self.url} for face in self.conversation.faces.values()]
 
     async def say(self, params: Params) -> Json:
         said = strict.parse(Say, params)
@@ -82,8 +83,9 @@ class TerminalConnector:
         face = self.conversation.face(asked.agent)
         return [shown(e) for e in await self.conversation.unseen(face, self._guest(asked.room), asked.wait)]
 
-    def seen(self, params: Params) -> Json:
-        self.conversation.mailroom.handed_over(strict.parse(Seen, params).ids)
+    async def seen(self, params: Params) -> Json:
+        """Returns once the outcomes are written, so that a receipt asked for next shows them."""
+        await self.conversation.mailroom.confirm(strict.parse(Seen, params).ids)
         return {}
 
     async def about(self, params: Params) -> Json:
