@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from teehee.character import Character, Line, load, loads
+from teehee.character.secrets import strip_secrets
 from teehee.errors import ConfigError
 from teehee.ids import string_to_uuid
 
+CHARACTERS = Path(__file__).parents[1] / "characters"
 V0 = {
     "name": "Snib",
     "clients": ["Direct", "TELEGRAM"],
@@ -222,6 +224,26 @@ def test_an_unreadable_file_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(Path, "open", denied)
     with pytest.raises(ConfigError, match="cannot be read \\(Permission denied\\)"):
         load(path)
+
+
+@pytest.mark.parametrize(("name", "era"), [("wren", "v1"), ("snib", "v0"), ("moss", "v1")])
+def test_the_characters_we_ship_load_and_hold_no_secret(name: str, era: str) -> None:
+    [character] = load(CHARACTERS / f"{name}.json")
+
+    assert (character.name.lower(), character.era) == (name, era)
+    assert strip_secrets(character) == (character, {})
+    assert set(character.extras) <= {"modelProvider"}
+
+
+def test_the_default_character_has_plenty_to_say() -> None:
+    [wren] = load(CHARACTERS / "wren.json")
+    told = [*wren.bio, *wren.style.all, *wren.style.chat, *wren.style.post, *wren.knowledge, *wren.topics]
+
+    assert len(wren.bio) >= 12
+    assert len(wren.knowledge) >= 8
+    assert len(wren.message_examples) >= 10
+    assert 6000 <= sum(map(len, told)) + sum(len(line.text) for talk in wren.message_examples for line in talk) <= 9000
+    assert list(wren.templates) == ["replyTemplate"]
 
 
 json_values = st.recursive(

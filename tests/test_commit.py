@@ -124,19 +124,56 @@ async def test_an_operation_asked_for_inside_another_is_in_the_next_group(book: 
         return book.write("one")()
 
     await book.group.run(first)
-    between = book.words()
     await later[0]
 
-    assert between == ["one"]
     assert book.words() == ["one", "two"]
+    assert book.ran.count("COMMIT") == 2
 
 
 async def test_operations_run_in_the_order_they_came(book: Book) -> None:
-    order: list[int] = []
+    words = [str(number) for number in range(50)]
 
-    await asyncio.gather(*(book.group.run(lambda number=number: order.append(number)) for number in range(50)))
+    await asyncio.gather(*(book.group.run(book.write(word)) for word in words))
 
-    assert order == list(range(50))
+    assert book.words() == words
+
+
+async def test_what_follows_a_commit_runs_once_it_is_on_disk_and_makes_the_answer(book: Book) -> None:
+    told = await book.group.run(book.write("one"), lambda word: (word, book.words()))
+
+    assert told == ("one", ["one"])
+
+
+async def test_what_follows_a_commit_runs_even_when_nobody_waits_for_it(book: Book) -> None:
+    followed: list[str] = []
+
+    book.group.run(book.write("one"), followed.append).cancel()
+    await book.group.run(book.write("two"))
+
+    assert followed == ["one"]
+
+
+async def test_nothing_follows_what_was_not_committed(book: Book) -> None:
+    followed: list[str] = []
+
+    with pytest.raises(Refused):
+        await book.group.run(refuse, followed.append)
+
+    assert followed == []
+
+
+async def test_a_fault_in_what_follows_reaches_its_own_caller_only(book: Book) -> None:
+    def crash(word: str) -> str:
+        raise KeyError(word)
+
+    async with asyncio.timeout(5):
+        failed, told = await asyncio.gather(
+            book.group.run(book.write("one"), crash), book.group.run(book.write("two")), return_exceptions=True
+        )
+
+    assert isinstance(failed, KeyError)
+    assert told == "two"
+    assert book.words() == ["one", "two"]
 
 
 async def test_one_who_stops_waiting_changes_nothing_for_the_others(book: Book) -> None:
@@ -209,8 +246,11 @@ async def test_a_full_disk_is_told_and_leaves_nothing_half_written(book: Book) -
         return_exceptions=True,
     )
 
-    assert [error.code for error in told if isinstance(error, Unavailable)] == ["disk"] * 3
-    assert "free some space" in next(error.hint for error in told if isinstance(error, Unavailable))
+    for error in told:
+        assert isinstance(error, Unavailable)
+        assert error.code == "disk"
+        assert str(error) == "the data folder took no write: database or disk is full"
+        assert "free some space" in error.hint
     assert book.words() == ["before"]
     assert book.undone >= 1
     assert not book.db.in_transaction
@@ -219,7 +259,7 @@ async def test_a_full_disk_is_told_and_leaves_nothing_half_written(book: Book) -
 async def test_writing_goes_on_once_there_is_room_again(book: Book) -> None:
     (pages,) = book.db.execute("PRAGMA page_count").fetchone()
     book.db.execute(f"PRAGMA max_page_count={pages + 2}")
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable, match="database or disk is full"):
         await book.group.run(book.write("x" * 100_000))
     book.db.execute("PRAGMA max_page_count=100000")
 
@@ -302,7 +342,11 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 def test_an_old_database_is_brought_forward_and_keeps_its_rows(tmp_path: Path) -> None:
-    steps = (*MIGRATIONS, "ALTER TABLE said ADD COLUMN loud INTEGER NOT NULL DEFAULT 0;", "CREATE TABLE heard (w TEXT);")
+    steps = (
+        *MIGRATIONS,
+        "ALTER TABLE said ADD COLUMN loud INTEGER NOT NULL DEFAULT 0;",
+        "CREATE TABLE heard (w TEXT);",
+    )
     with contextlib.closing(commit.open_database(tmp_path / "book.db", what="book")) as db:
         commit.migrate(db, steps[:1], what="book")
         db.execute("INSERT INTO said VALUES ('one')")

@@ -37,7 +37,9 @@ class Started:
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
-        assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
         self.stdin, self.stdout, self.stderr = process.stdin, process.stdout, process.stderr
 
     async def tell(self, line: bytes) -> None:

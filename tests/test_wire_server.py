@@ -196,7 +196,7 @@ async def test_a_refused_request_is_answered_under_its_own_id(served: Served) ->
 
 async def test_a_caller_of_a_method_that_does_not_exist_is_told_at_once(served: Served) -> None:
     async with Client(served.path) as client:
-        with pytest.raises(Malformed, match="the mind role has no 'secret.get'"):
+        with pytest.raises(Malformed, match=r"the mind role has no 'secret\.get'"):
             await client.call("secret.get", {"name": "x"}, patience=5.0)
 
 
@@ -332,9 +332,7 @@ async def test_a_push_reaches_the_client_that_asked_for_it(served: Served) -> No
     async def subscribe(link: Client) -> None:
         await link.call("subscribe")
 
-    async with Client(
-        served.path, on_connect=subscribe, on_notify=lambda *push: heard.put_nowait(push)
-    ) as client:
+    async with Client(served.path, on_connect=subscribe, on_notify=lambda *push: heard.put_nowait(push)) as client:
         await client.call("hello")
         served.server.push("effect.due", {"effects": [1]})
 

@@ -108,7 +108,9 @@ def test_a_whole_number_that_json_carries_is_taken(value: int) -> None:
     assert strict.parse(Everything, {"whole": value}).whole == value
 
 
-@pytest.mark.parametrize("value", [10**400, float("nan"), float("inf"), float("-inf")], ids=["huge", "nan", "inf", "-inf"])
+@pytest.mark.parametrize(
+    "value", [10**400, float("nan"), float("inf"), float("-inf")], ids=["huge", "nan", "inf", "-inf"]
+)
 def test_a_number_that_is_not_finite_is_refused(value: float) -> None:
     refused("params.number: ", {"number": value}, Everything)
 

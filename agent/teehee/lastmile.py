@@ -4,8 +4,8 @@ Models and providers leave things behind that nobody should be shown: raw JSON, 
 prompt, error texts, keys. `check` repairs what is safe to repair and refuses the rest by rule. Code in backticks is
 left alone, for people do ask for code and do speak of tags; keys are refused there too.
 
-It is pure, and linear in the length of the text: a pattern starts at a fixed mark, and its repeats are bounded or
-stop where the next match could start. `tests/vectors/lastmile/` holds a case for every defect.
+It is pure, and linear in the length of the text: every repeat in a pattern is bounded or stops where the next match
+could start. `tests/vectors/lastmile/` holds a case for every defect.
 """
 
 import json
@@ -64,8 +64,8 @@ def _refusal(text: str, repair: str, instructions: Sequence[str]) -> str:
     if _is_json(body) or _mostly_fenced(text):
         return "json"
     prose = CODE.sub("`", body) if "`" in body else body
-    refusal = _first(SECRETS, text) or _first(LEFTOVERS, prose)
-    return refusal or ("prompt-echo" if _echoes(text, instructions) else "")
+    echo = "prompt-echo" if _echoes(text, instructions) else ""
+    return _first(SECRETS, text) or _first(LEFTOVERS, prose) or echo
 
 
 def _first(rules: Sequence[Rule], text: str) -> str:
@@ -358,10 +358,9 @@ PROMPT_SENTENCES = tuple(
 def _echoes(text: str, instructions: Sequence[str]) -> bool:
     if any(line in text for line in map(str.strip, instructions) if len(line) >= LONG_LINE):
         return True
-    if "#" not in text:
-        return False
-    headings = PROMPT_HEADINGS.union(_heading(line) for line in instructions if line.startswith("#"))
-    return len({_heading(line) for line in text.splitlines() if line.startswith("#")} & headings) > 1
+    said = {_heading(line) for line in text.splitlines() if line.startswith("#")} if "#" in text else set()
+    ours = (_heading(line) for line in instructions if line.startswith("#"))
+    return len(said) > 1 and len(said & PROMPT_HEADINGS.union(ours)) > 1
 
 
 def _heading(line: str) -> str:

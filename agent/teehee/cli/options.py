@@ -16,7 +16,7 @@ def _option(name: str, *flags: str, text: str, default: str, metavar: str) -> An
 
 
 Characters = Annotated[
-    list[str] | None, typer.Argument(metavar="[CHARACTER]...", help="Character files or names of built-in characters.")
+    list[str] | None, typer.Argument(metavar="CHARACTER", help="Character files or names of built-in characters.")
 ]
 Data = Annotated[
     Path | None,

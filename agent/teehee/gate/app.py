@@ -55,7 +55,7 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
         stack.push_async_callback(terminal.close)
 
         api = ChatApi(conversation, public)
-        site = routes(api, ChatPage(conversation, api), lambda: {"ok": True, "agents": sorted(faces)})
+        site = routes(api, ChatPage(conversation, api, settings.trust), lambda: {"ok": True, "agents": sorted(faces)})
         hosts = LOOPBACK if settings.host in ("127.0.0.1", "localhost", "::1") else None
         await stack.enter_async_context(_listen(SameSite(site, hosts), world))
         await stack.enter_async_context(_listen(egress, _bind_unix(folder / "gate.sock")))

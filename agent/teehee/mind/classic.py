@@ -21,7 +21,7 @@ MAX_ANSWER = 400
 NEVER_PICKED = frozenset(("REPLY", "IGNORE", "NONE"))
 NEGATIONS = frozenset(("not", "never"))
 SLOT = re.compile(r"\{(\w+)\}")
-SPEAKER = re.compile(r"[^\W_][\w .'’-]{0,31}")
+SPEAKER = re.compile(r"[^\W_][\w '’-]{0,23}")
 NAMELESS = frozenset(("user", "you", "guest", "anonymous", "unknown", "stranger", "someone"))
 
 
@@ -113,10 +113,8 @@ def _templates(heard: Heard, choice: Choice, room: Room) -> Iterator[str]:
         return
     rule = heard.rule
     templates = room.turned(rule.knows if choice.how == "knows" and rule.knows else rule.says)
-
-    said = room.said.lower()
-
     is_plain = "tender" in rule.flags and choice.how == "passes"  # no time for a line that does not suit
+    said = room.said.lower()
 
     def fault(template: str) -> tuple[bool, bool]:
         frame = max(SLOT.split(template)[::2], key=len).strip(" .,?!:")

@@ -101,10 +101,11 @@ class Chooser:
 
     def _is_same(self, line: SpokenLine, heard: Heard) -> bool:
         """Whether an example's question is the same as the message in subject, kind and person."""
-        if not line.rule or not set(line.asked) - COMMON_STEMS <= set(heard.stems):
+        subject = set(line.asked) - COMMON_STEMS
+        if not line.rule or not subject <= set(heard.stems):
             return False
-        if line.rule == heard.rule.name:
-            return True
+        if line.rule == heard.rule.name or not subject:
+            return line.rule == heard.rule.name
         other = self._rules[line.rule].flags
         is_strict = "guarded" in heard.rule.flags | other or ("closed" in heard.rule.flags and "closed" in other)
         return not is_strict and PERSONS & set(line.asked) == PERSONS & set(heard.words)

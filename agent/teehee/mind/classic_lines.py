@@ -2,14 +2,14 @@
 
 import math
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
 from teehee.character import Character
 from teehee.mind.classic_rules import Ear
-from teehee.mind.classic_voice import MAX_LINE, YOU, Voice, pieces, unaddressed, whole
+from teehee.mind.classic_voice import AGENT, MAX_LINE, YOU, Voice, pieces, unaddressed, whole
 from teehee.mind.classic_words import STOPWORDS, stem, stems_of, words_of
 
 USER_NAME = re.compile(r"\{\{\s*(?:user|name)?\s*\d*\s*\}\}", re.IGNORECASE)
@@ -20,6 +20,8 @@ LEANING = re.compile(
     r"|thanks?|hello|hi|hey|goodbye|bye|only|maybe|never|both|neither|less|more|i am,|of course|you are welcome)\b",
     re.IGNORECASE,
 )
+LONGEST = 4000  # of a longer line only the beginning is said
+COMMON_STEMS = frozenset(map(stem, STOPWORDS))
 COMMON = 0.25  # what words without meaning weigh when two questions are compared
 
 
@@ -81,18 +83,13 @@ class Shelf:
         return found
 
 
-COMMON_STEMS = frozenset(map(stem, STOPWORDS))
-
-
 def read_shelf(character: Character, ear: Ear) -> Shelf:
     """The lines of `character`; `ear` tells which rule each example's question belongs to."""
     lines = tuple(_unique([*_lines(character, ear), _own_name(character.name)]))
     about: defaultdict[str, list[int]] = defaultdict(list)
-    questions: Counter[str] = Counter()
     for at, line in enumerate(lines):
         for one in line.stems:
             about[one].append(at)
-        questions.update(line.asked)
     weight = {one: math.log(1 + len(lines) / len(holders)) for one, holders in about.items()}
     asked: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
     for at, line in enumerate(lines):
@@ -124,17 +121,18 @@ def _lines(character: Character, ear: Ear) -> Iterator[SpokenLine]:
     )
     for kind, path, written in groups:
         for at, text in enumerate(written):
-            spoken = own.own(text, is_about_agent=kind in ("bio", "lore"))
+            spoken = own.own(text[:LONGEST], is_about_agent=kind in ("bio", "lore"))
             yield from _pieces(f"{path}[{at}]", kind, spoken)
     yield from _examples(character, ear)
 
 
 def _pieces(path: str, kind: str, text: str, rule: str = "", asked: str = "") -> Iterator[SpokenLine]:
     silent, called = unaddressed(text)
-    named = whole(called) if called and len(called) < MAX_LINE else ""
+    is_short = max(len(silent), len(called)) < MAX_LINE
+    named = whole(called) if called and is_short else ""
     for number, piece in enumerate(pieces(silent)):
         is_answer = asked != "" and number == 0
-        addressed = named if piece == whole(silent) else ""
+        addressed = named if is_short and piece == whole(silent) else ""
         yield SpokenLine(
             path=path,
             kind=kind,
@@ -162,7 +160,8 @@ def _examples(character: Character, ear: Ear) -> Iterator[SpokenLine]:
                 continue
             question = " ".join(asked)
             rule = ear.hear(question, first).rule.name if question.strip() else ""
-            yield from _pieces(f"messageExamples[{at}][{number}]", "example", line.text, rule, question)
+            text = AGENT.sub(lambda _: character.name, line.text[:LONGEST])
+            yield from _pieces(f"messageExamples[{at}][{number}]", "example", text, rule, question)
             asked = []
 
 

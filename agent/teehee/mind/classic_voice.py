@@ -95,7 +95,7 @@ class Voice:
             return "I" if is_subject else "me"
         if low in (f"{SELF.lower()}'s", f"{SELF.lower()}’s"):
             return "my"
-        if low == "her" and "her" in self._swap and (not after or after in AFTER_OBJECT):
+        if low == "her" and "her" in self._swap and (not after or after in AFTER_OBJECT or after in ("a", "the")):
             return "me"
         if low == "his" and "his" in self._swap and not after:
             return "mine"
@@ -108,7 +108,10 @@ def _with_subject(text: str) -> str:
     low = words[0].lower()
     if low in TELLING or (text[:1].islower() and low.endswith("s") and _is_verb(low, "the")):
         return f"{SELF} {words[0].lower()} {' '.join(words[1:])}".strip()
-    if low in ADVERBS or (text[:1].islower() and low.endswith("ed") and words[-1].split(" ")[0].lower() in AFTER_VERB):
+    after = words[-1].split(" ")[0]
+    is_past = low == "once" and after[:1].islower() and after not in ("a", "the", "upon", "when", "you", "i")
+    is_told = text[:1].islower() and low.endswith("ed") and after.lower() in AFTER_VERB
+    if is_past or is_told or (low in ("never", "always", "often") and _is_verb(after, "the")):
         return f"{SELF} {text[:1].lower()}{text[1:]}"
     head = re.split(r"\b(?:who|that|which|with|whose)\b", text.lower(), maxsplit=1)[0]
     if FINITE & set(head.split()):

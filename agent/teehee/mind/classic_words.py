@@ -19,7 +19,7 @@ OPENED = {
         pair.split("=")
         for pair in (
             "i'm=i am|im=i am|i've=i have|ive=i have|i'd=i would|i'll=i will|you're=you are|youre=you are|u=you|ur=your"
-            "|you've=you have|you'd=you would|you'll=you will|ya=you|r=are|it's=it is|its=its|that's=that is"
+            "|you've=you have|you'd=you would|you'll=you will|ya=you|r=are|it's=it is|that's=that is"
             "|thats=that is|what's=what is|whats=what is|who's=who is|whos=who is|where's=where is|how's=how is"
             "|hows=how is|there's=there is|here's=here is|he's=he is|she's=she is|they're=they are|we're=we are"
             "|let's=let us|don't=do not|dont=do not|doesn't=does not|doesnt=does not|didn't=did not|didnt=did not"
@@ -28,8 +28,8 @@ OPENED = {
             "|weren't=were not|haven't=have not|havent=have not|hasn't=has not|shouldn't=should not|wanna=want to"
             "|gonna=going to|gotta=got to|gimme=give me|lemme=let me|pls=please|plz=please|thx=thanks|ty=thanks"
             "|tysm=thanks|thankyou=thank you|y=why|idk=i do not know|wdym=what do you mean|hru=how are you|wyd=what are"
-            " you doing|sup=what is up|wassup=what is up|whatsup=what is up|gn=good night|b/c=because|cuz=because"
-            "|cos=because|coz=because|mum=mum|tho=though|thru=through|whatcha=what are you|dunno=do not know"
+            " you doing|sup=what is up|wassup=what is up|whatsup=what is up|gn=good night|cuz=because"
+            "|cos=because|coz=because|tho=though|thru=through|whatcha=what are you|dunno=do not know"
         ).split("|")
     )
 }
@@ -107,13 +107,13 @@ class Part:
 def clauses_of(text: str, name: str = "") -> tuple[Clause, ...]:
     """The clauses of `text`, without the agent's own `name` where it only calls the agent."""
     plain = PLACEHOLDER.sub(" ", text[:HEARD_CHARACTERS])
-    heard = [clause for part in CLAUSE_END.split(plain) if (clause := _clause(part, name.lower())).words]
+    heard = [clause for breath in CLAUSE_END.split(plain) if (clause := _clause(breath, name.lower())).words]
     return tuple(heard[:12])
 
 
-def _clause(part: str, name: str) -> Clause:
+def _clause(breath: str, name: str) -> Clause:
     written: list[str] = []
-    for found in WORD.findall(part)[:CLAUSE_WORDS]:
+    for found in WORD.findall(breath)[:CLAUSE_WORDS]:
         word = found.replace("’", "'")
         lower = word.lower()
         if lower in OPENED:
@@ -157,7 +157,7 @@ def stems_of(words: Iterable[str]) -> tuple[str, ...]:
 def words_of(text: str) -> list[str]:
     """All words of `text` in lower case, contractions opened."""
     found = (word.lower().replace("’", "'") for word in WORD.findall(text))
-    return [part for word in found for part in OPENED.get(word, (word,))]
+    return [opened for word in found for opened in OPENED.get(word, (word,))]
 
 
 def part(token: str, classes: Mapping[str, frozenset[str]]) -> Part:

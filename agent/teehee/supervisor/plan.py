@@ -129,7 +129,7 @@ def vault_boot(plan: Plan, owner_key: bytes) -> Json:
     return asdict(boot.VaultBoot(str(folder.path), str(folder.sockets), (owner_key.hex(),), plan.failpoint))
 
 
-def gate_boot(plan: Plan, identities: Sequence[Mapping[str, Json]], port: int) -> Json:
+def gate_boot(plan: Plan, identities: Sequence[Mapping[str, Json]], trust: str, port: int) -> Json:
     faces = tuple(
         boot.Face(identity["agent"], agent.slug, agent.character.name, _short(agent.character), agent.brain_shown)
         for agent, identity in zip(plan.agents, identities, strict=True)
@@ -137,7 +137,15 @@ def gate_boot(plan: Plan, identities: Sequence[Mapping[str, Json]], port: int) -
     rules = tuple(_rule(agent) for agent in plan.agents if agent.rule)
     run = plan.run.settings
     message = boot.GateBoot(
-        str(plan.folder.sockets), str(plan.folder.path), run.host, port, faces, rules, run.log_level, plan.failpoint
+        str(plan.folder.sockets),
+        str(plan.folder.path),
+        run.host,
+        port,
+        faces,
+        rules,
+        trust,
+        run.log_level,
+        plan.failpoint,
     )
     return asdict(message)
 

@@ -77,7 +77,7 @@ class Supervisor:
     async def _boot_gate(self) -> None:
         # A gate that comes back must be where its visitors left it.
         port = int(self.url.rsplit(":", 1)[1]) if self.url else self.plan.run.settings.port
-        self.url = (await self.gate.boot(plans.gate_boot(self.plan, self.identities, port)))["url"]
+        self.url = (await self.gate.boot(plans.gate_boot(self.plan, self.identities, self.trust, port)))["url"]
 
     async def _watch(self, child: Child, boot_again: Callable[[], Any]) -> None:
         """Brings `child` back whenever it ends, with a growing pause while it keeps ending."""

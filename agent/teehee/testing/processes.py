@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from teehee.evidence import leaf
 from teehee.supervisor import plan as plans
 from teehee.supervisor.supervisor import Supervisor
 from teehee.wire.client import Client
@@ -44,6 +45,14 @@ class Running:
         """`kill -9` of one real process."""
         child = getattr(self.supervisor, name)
         os.kill(child.pid, signal.SIGKILL)
+
+    async def leaves(self, agent: str = "") -> list[leaf.Leaf]:
+        """The whole action log of an agent (the first one, when not named), parsed."""
+        asked = {"agent": agent or self.agent["agent"], "limit": 1000}
+        found: list[leaf.Leaf] = []
+        while page := (await self.public.call("leaves", {**asked, "start": len(found)}))["leaves"]:
+            found += [leaf.parse(text.encode()) for text in page]
+        return found
 
     async def say(self, text: str, *, id: str, room: str = "main", wait: float = 20.0) -> Json:
         """Says something at the terminal's door and acknowledges what comes back."""

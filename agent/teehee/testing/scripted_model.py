@@ -32,10 +32,15 @@ def block(text: str, actions: str = "REPLY", **tags: str) -> str:
     return f"<response><thought>t</thought><actions>{actions}</actions>{more}<text>{text}</text></response>"
 
 
+def heard(request: Json) -> str:
+    """The message a prompt asks an answer to."""
+    received: str = request["messages"][-1]["content"].rsplit("# Received Message\n", 1)[-1]
+    return received.partition("\n\n")[0].partition(": ")[2]
+
+
 def echo(request: Json) -> Script:
     """Repeats the received message in a well-formed block."""
-    said = request["messages"][-1]["content"].rsplit("# Received Message\n", 1)[-1]
-    return block(f"heard: {said.partition(': ')[2]}")
+    return block(f"heard: {heard(request)}")
 
 
 class ScriptedModel:

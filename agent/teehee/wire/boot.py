@@ -51,6 +51,7 @@ class GateBoot:
     port: int
     faces: tuple[Face, ...]
     egress: tuple[EgressRule, ...]
+    trust: str = "dev"  # as the vault judged its own machine
     log_level: str = "info"
     failpoint: str = ""
 

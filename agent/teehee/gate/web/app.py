@@ -20,8 +20,13 @@ def routes(api: ChatApi, page: ChatPage, health: Callable[[], dict[str, Any]]) -
         state = health()
         return reply(state, 200 if state["ok"] else 503)
 
+    async def favicon(request: Request) -> Response:
+        """GET /favicon.ico: none, without a complaint."""
+        return Response(status_code=204)
+
     return Router(
         routes=[
+            Route("/favicon.ico", Guarded(favicon), methods=["GET"]),
             Route("/api/chat/{agent}/messages", Guarded(api.post), methods=["POST"]),
             Route("/api/chat/{agent}/messages", Guarded(api.pull), methods=["GET"]),
             Route("/api/receipts/{effect}", Guarded(api.receipt), methods=["GET"]),

@@ -24,7 +24,7 @@ KEPT = "Your message is kept; the answer is on its way. Reload to see it."
 HEADERS = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",
     "cache-control": "no-store",
 }
 STATIC_TYPES = {"chat.js": "text/javascript", "chat.css": "text/css"}
@@ -33,9 +33,10 @@ STATIC_TYPES = {"chat.js": "text/javascript", "chat.css": "text/css"}
 class ChatPage:
     """GET shows the conversation, POST says something and shows it again."""
 
-    def __init__(self, conversation: Conversation, api: ChatApi) -> None:
+    def __init__(self, conversation: Conversation, api: ChatApi, trust: str) -> None:
         self.conversation = conversation
         self.api = api
+        self.trust = trust
 
     async def home(self, request: Request) -> Response:
         """GET /: the one agent's page, or a list of all."""
@@ -58,7 +59,7 @@ class ChatPage:
         notice = KEPT if request.query_params.get("notice") else ""
         seen = [effect.id for effect in effects if effect.state == "due"]
         done = BackgroundTask(self._handed_over, seen) if seen else None
-        response = page(face.name, render(face, sorted(lines), cursor, notice), done)
+        response = page(face.name, render(face, self.trust, sorted(lines), cursor, notice), done)
         if session.is_new:
             response.headers["set-cookie"] = sessions.cookie(session)
         return response
@@ -93,13 +94,13 @@ def page(title: str, content: str, background: BackgroundTask | None = None) -> 
     return Response(text, media_type="text/html; charset=utf-8", headers=dict(HEADERS), background=background)
 
 
-def render(face: Face, lines: list[tuple[int, str, str, str]], cursor: int, notice: str) -> str:
+def render(face: Face, trust: str, lines: list[tuple[int, str, str, str]], cursor: int, notice: str) -> str:
     """The page's body: who this is, what was said, where to say more."""
     items = "".join(_line(who, text, effect) for _, who, text, effect in lines)
     empty = "" if items else f'<li class="hint">Say hello to {e(face.name)}.</li>'
     note = f'<p class="notice" role="status"{"" if notice else " hidden"}>{e(notice)}</p>'
     return (
-        f'<header><h1>{e(face.name)}</h1><p>{e(face.bio)}</p><p class="trust">brain: {e(face.brain)} · trust: dev · '
+        f'<header><h1>{e(face.name)}</h1><p>{e(face.bio)}</p><p class="trust">brain: {e(face.brain)} · trust: {e(trust)} · '
         f'every reply has a receipt</p></header><main><ol id="talk" data-agent="{e(face.slug)}" data-after="{cursor}" '
         f'aria-live="polite">{empty}{items}</ol>{note}<form method="post" action="/chat/{e(face.slug)}" id="say">'
         f'<input type="hidden" name="id" value="{uuid.uuid4()}"><label for="text">Message</label>'

@@ -1,0 +1,143 @@
+"""Secrets: kept sealed and versioned, replaced by compare and swap, handed to the gate and to nobody else."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from vaults import Vault, config, encodings, rule_of, vault_at
+
+from teehee.errors import ConfigError, Refused
+
+CANARY = "sk-canary-5f0c7e"
+
+
+@pytest.fixture
+async def vault(tmp_path: Path) -> AsyncIterator[Vault]:
+    async with vault_at(tmp_path, config(), secrets={"ada/MODEL_KEY": CANARY}) as one:
+        yield one
+
+
+async def value(vault: Vault, name: str = "ada/MODEL_KEY") -> tuple[int, str]:
+    told = await vault.gate("secret.get", {"name": name})
+    return told["version"], told["value"]
+
+
+async def test_the_gate_gets_the_secret_that_the_owner_configured(vault: Vault) -> None:
+    assert await value(vault) == (1, CANARY)
+
+
+async def test_the_owner_replaces_a_secret_under_a_new_version(vault: Vault) -> None:
+    told = await vault.owner("secret.set", {"name": "ada/MODEL_KEY", "value": "another"})
+
+    assert told == {"version": 2}
+    assert await value(vault) == (2, "another")
+
+
+async def test_the_same_value_keeps_its_version(vault: Vault) -> None:
+    told = await vault.owner("secret.set", {"name": "ada/MODEL_KEY", "value": CANARY})
+
+    assert told == {"version": 1}
+
+
+async def test_an_empty_secret_is_a_secret(vault: Vault) -> None:
+    await vault.owner("secret.set", {"name": "ada/EMPTY", "value": ""})
+
+    assert await value(vault, "ada/EMPTY") == (1, "")
+
+
+async def test_the_owner_sees_names_and_no_values(vault: Vault) -> None:
+    await vault.owner("secret.set", {"name": "ada/A", "value": CANARY})
+
+    assert await vault.owner("secret.names") == {"names": ["ada/A", "ada/MODEL_KEY"]}
+
+
+async def test_a_secret_that_nobody_keeps_is_refused(vault: Vault) -> None:
+    assert await rule_of(vault.gate("secret.get", {"name": "eve/MODEL_KEY"})) == "secret.unknown"
+    assert await rule_of(vault.gate("secret.rotate", {"name": "eve/X", "version": 1, "value": "x"})) == "secret.unknown"
+
+
+async def test_the_gate_rotates_the_version_that_it_has(vault: Vault) -> None:
+    told = await vault.gate("secret.rotate", {"name": "ada/MODEL_KEY", "version": 1, "value": "fresh"})
+
+    assert told == {"version": 2}
+    assert await value(vault) == (2, "fresh")
+
+
+async def test_of_two_who_rotate_the_same_version_one_wins(vault: Vault) -> None:
+    told = await asyncio.gather(
+        vault.gate("secret.rotate", {"name": "ada/MODEL_KEY", "version": 1, "value": "first"}),
+        vault.gate("secret.rotate", {"name": "ada/MODEL_KEY", "version": 1, "value": "second"}),
+        return_exceptions=True,
+    )
+
+    assert told[0] == {"version": 2}
+    assert isinstance(told[1], Refused)
+    assert told[1].rule == "secret.version"
+    assert await value(vault) == (2, "first")
+
+
+async def test_secrets_outlive_a_restart(tmp_path: Path) -> None:
+    async with vault_at(tmp_path, config(), secrets={"ada/MODEL_KEY": CANARY}):
+        pass
+
+    async with vault_at(tmp_path, config()) as vault:
+        assert await value(vault) == (1, CANARY)
+
+
+async def test_no_secret_lies_on_the_disk_in_the_clear(tmp_path: Path) -> None:
+    async with vault_at(tmp_path, config(), secrets={"ada/MODEL_KEY": CANARY}) as vault:
+        await vault.owner("secret.set", {"name": "ada/MODEL_KEY", "value": CANARY + "-2"})
+        while_open = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    after = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+
+    assert b"ada/MODEL_KEY" in while_open
+    assert not [form for form in encodings(CANARY.encode()) if form in while_open + after]
+
+
+async def test_a_cell_moved_to_another_name_does_not_open(vault: Vault) -> None:
+    await vault.owner("secret.set", {"name": "ada/OTHER", "value": "harmless"})
+    vault.core.db.execute(
+        "UPDATE secrets SET sealed=(SELECT sealed FROM secrets WHERE name='ada/MODEL_KEY') WHERE name='ada/OTHER'"
+    )
+
+    with pytest.raises(ConfigError, match="a sealed cell of 'secrets' does not open"):
+        await value(vault, "ada/OTHER")
+
+
+async def test_an_older_cell_put_back_does_not_open(vault: Vault) -> None:
+    (old,) = vault.core.db.execute("SELECT sealed FROM secrets").fetchone()
+    await vault.owner("secret.set", {"name": "ada/MODEL_KEY", "value": "fresh"})
+    vault.core.db.execute("UPDATE secrets SET sealed=?", (old,))
+
+    with pytest.raises(ConfigError):
+        await value(vault)
+
+
+async def test_a_data_folder_with_another_seed_gives_no_secret(tmp_path: Path) -> None:
+    async with vault_at(tmp_path, config(), secrets={"ada/MODEL_KEY": CANARY}):
+        pass
+    (tmp_path / "developer-seed").write_bytes(b"another seed of thirty-two bytes")
+
+    async with vault_at(tmp_path) as vault:
+        with pytest.raises(ConfigError, match="sealed by another vault"):
+            await value(vault)
+
+
+async def test_a_secret_never_shows_in_an_error(vault: Vault) -> None:
+    with pytest.raises(Refused) as caught:
+        await vault.gate("secret.rotate", {"name": "ada/MODEL_KEY", "version": 9, "value": CANARY})
+
+    assert CANARY not in str(caught.value)
+
+
+async def test_a_secret_is_no_row_of_another_table(vault: Vault) -> None:
+    effects = await vault.answered("e1", "hello")
+    (payload,) = vault.core.db.execute("SELECT payload FROM effects WHERE id=?", (effects[0]["id"],)).fetchone()
+    with pytest.raises(sqlite3.IntegrityError):
+        vault.core.db.execute("INSERT INTO secrets VALUES ('ada/MODEL_KEY', 1, ?)", (payload,))
+    vault.core.db.execute("INSERT INTO secrets VALUES (?, 1, ?)", (effects[0]["id"], payload))
+
+    with pytest.raises(ConfigError):
+        await value(vault, effects[0]["id"])
