@@ -32,6 +32,7 @@ async def _run(names: list[str], given: dict[str, object]) -> None:
 
     from teehee.cli import talk
     from teehee.cli.session import tell
+    from teehee.settings import steering
     from teehee.supervisor import plan as plans
     from teehee.supervisor.supervisor import Supervisor
     from teehee.wire.client import Client
@@ -41,6 +42,8 @@ async def _run(names: list[str], given: dict[str, object]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
+    if found := steering():
+        tell(f"set in this environment, and kept from every process of ours: {', '.join(found)}")
     async with Supervisor(plan, tell) as up:
         typer.echo(
             _opening(up.url, [agent.character.name for agent in plan.agents], plan.agents[0].brain_shown, up.trust)

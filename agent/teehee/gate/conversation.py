@@ -8,7 +8,7 @@ from typing import Any
 
 from teehee.gate.doorway import Doorway
 from teehee.gate.mailroom import Answer, Mailroom
-from teehee.wire import notices
+from teehee.wire import notices, strict
 from teehee.wire.boot import Face
 from teehee.wire.client import Client
 from teehee.wire.messages import Effect, Event
@@ -30,6 +30,14 @@ class Guest:
     room: str
     room_type: str = "DM"
     name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Something a person said, by the mind's account."""
+
+    at: int
+    text: str
 
 
 class Conversation:
@@ -79,11 +87,11 @@ class Conversation:
         asked = {"agent": face.agent, "source": guest.source, "event": _event_id(guest, message_id)}
         return await self.mind.call("turn.show", asked, patience=5.0)
 
-    async def history(self, face: Face, guest: Guest, limit: int = 50) -> list[Json]:
+    async def history(self, face: Face, guest: Guest, limit: int = 50) -> "list[Said]":
         """The last words said here by people, oldest first, as the mind remembers them."""
         asked = {"agent": face.agent, "source": guest.source, "room": guest.room, "limit": limit}
-        found: list[Json] = await self.mind.call("room.history", asked, patience=5.0)
-        return found
+        found = await self.mind.call("room.history", asked, patience=5.0)
+        return [strict.parse(Said, line, "history") for line in found[:limit]]
 
     async def _answered(self, event: Event) -> Answer:
         return Answer(await self.mailroom.answered(event.agent, event.source, event.event))

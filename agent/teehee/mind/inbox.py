@@ -68,9 +68,9 @@ class Inbox:
 
     def _keep(self, event: Event) -> int | None:
         message = turns.message_of(event)
-        self.desk.recent.waiting.add(message.id)
         seq = self.store.accept(event)
         if seq is not None:
+            self.desk.recent.waiting.add(message.id)
             self.store.meet(message.agent_id, message.room_id, message.entity_id, event)
             content = {"text": event.text, "source": event.source, "name": message.name, "channelType": event.room_type}
             self.store.remember(

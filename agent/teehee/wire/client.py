@@ -15,6 +15,7 @@ Json = Any
 Notify = Callable[[str, dict[str, Json]], None]
 
 PATIENCE = 30.0  # seconds a call waits for its peer to come back
+ANSWER_LIMIT = 32 << 20  # bytes in one answer
 FIRST_DELAY, LAST_DELAY = 0.01, 0.5
 
 
@@ -149,6 +150,8 @@ class _Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.buffer += data
         if b"\n" not in data:
+            if len(self.buffer) > ANSWER_LIMIT:  # the peer is not one of ours any more
+                self.transport.abort()
             return
         *lines, rest = self.buffer.split(b"\n")
         self.buffer = rest

@@ -15,6 +15,7 @@ Log = Callable[..., object]
 
 IN_FLIGHT = 1024  # unanswered requests one connection may have
 STRIKES = 20  # malformed lines before the connection is closed
+REFUSALS_LOGGED = 50  # a second; a flood is counted, not written out
 BACKLOG = 16 << 20  # bytes a slow reader may leave unread before it is dropped
 
 
@@ -28,6 +29,7 @@ class Server:
         self.log = log
         self.connections: set[Connection] = set()
         self._tasks: set[asyncio.Future[Json]] = set()
+        self._second, self._refusals = 0, 0
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -55,6 +57,17 @@ class Server:
         for connection in self.connections:
             if connection.subscribed:
                 connection.write(line)
+
+    def log_refusal(self, **facts: object) -> None:
+        """Logs a refusal; past so many a second only their number, so that a flood does not fill the disk."""
+        second = int(asyncio.get_running_loop().time())
+        if second != self._second:
+            if self._refusals > REFUSALS_LOGGED:
+                self.log("refusals_not_logged", role=self.role, number=self._refusals - REFUSALS_LOGGED)
+            self._second, self._refusals = second, 0
+        self._refusals += 1
+        if self._refusals <= REFUSALS_LOGGED:
+            self.log("request_refused", role=self.role, **facts)
 
     def own(self, task: "asyncio.Future[Json]") -> None:
         """Keeps a reference to a running handler until it ends."""
@@ -149,19 +162,17 @@ class Connection(asyncio.Protocol):
             self.write(frames.result(request.id, value))
 
     def answer_failure(self, request: frames.Request, error: BaseException) -> None:
-        known = isinstance(error, TeeheeError)
-        self.server.log(
-            "request_refused" if known else "request_failed",
-            role=self.server.role,
-            method=request.method,
-            error=str(error) if known else repr(error),
-            exc_info=None if known else error,
-        )
+        if isinstance(error, TeeheeError):
+            self.server.log_refusal(method=request.method, error=str(error))
+        else:
+            self.server.log(
+                "request_failed", role=self.server.role, method=request.method, error=repr(error), exc_info=error
+            )
         if request.id is not None:
             self.write(frames.failure(request.id, error if isinstance(error, Exception) else Exception()))
 
     def refuse(self, error: frames.BadFrame) -> None:
-        self.server.log("request_refused", role=self.server.role, method="", error=str(error))
+        self.server.log_refusal(method="", error=str(error))
         self.write(frames.failure(None, error))
         self.strikes += 1
         if self.strikes >= STRIKES:

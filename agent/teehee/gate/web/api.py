@@ -1,5 +1,6 @@
 """The chat's JSON API: post a message, pull what came after, fetch a receipt."""
 
+import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable
@@ -23,6 +24,7 @@ from teehee.wire.strict import Malformed
 Json = Any
 SOURCE = "web"
 BODY_LIMIT = 64 << 10
+BODY_SECONDS = 10.0
 ROOM_SHAPE = re.compile(r"[a-z0-9-]{1,64}")
 EFFECT_SHAPE = re.compile(r"[0-9a-f-]{36}")
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -143,13 +145,17 @@ class Guarded:
 
 
 async def body(request: Request) -> bytes:
-    """The request's body. Raises Malformed past the limit, before it is all read."""
+    """The request's body. Raises Malformed when it is too long or too slow, before it is all read."""
     chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > BODY_LIMIT:
-            raise Malformed(f"a request may have {BODY_LIMIT} bytes")
-        chunks.append(chunk)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > BODY_LIMIT:
+                    raise Malformed(f"a request may have {BODY_LIMIT} bytes")
+                chunks.append(chunk)
+    except TimeoutError:
+        raise Malformed(f"the request was not whole after {BODY_SECONDS:g} s") from None
     return b"".join(chunks)
 
 

@@ -53,7 +53,7 @@ class ChatPage:
         guest = self.api.guest(session, "")
         said = [] if session.is_new else await self.conversation.history(face, guest)
         effects = [] if session.is_new else await self.conversation.pull(face, guest, 0, 0)
-        lines = [(line["at"], "you", line["text"], "") for line in said]
+        lines = [(line.at, "you", line.text, "") for line in said]
         lines += [(effect.at, "agent", effect.text, effect.id) for effect in effects]
         cursor = max((effect.seq for effect in effects), default=0)
         notice = KEPT if request.query_params.get("notice") else ""
