@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from teehee import commit
@@ -288,6 +288,7 @@ GROUPS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(GROUPS)
 def test_the_disk_holds_what_was_promised_and_nothing_else(groups: list[list[tuple[str, int]]]) -> None:
     async def run(path: Path) -> None:

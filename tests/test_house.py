@@ -176,7 +176,9 @@ def test_no_file_grows_past_its_idea(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_no_machine_path_or_index_host_is_written_anywhere() -> None:
-    forbidden = re.compile(r"/work/(main|shared|\.library)|/root/|pypi\.org|files\.pythonhosted|registry\.npmjs|index-url")
+    forbidden = re.compile(
+        r"/work/(main|shared|\.library)|/root/|pypi\.org|files\.pythonhosted|registry\.npmjs|index-url"
+    )
     wrong = []
     for path in [*ROOT.glob("*"), *ROOT.glob("*/**/*"), *ROOT.glob(".ci/*")]:
         skipped = {".venv", ".git", ".mypy_cache", ".ruff_cache", ".pytest_cache", "__pycache__", ".hypothesis"}

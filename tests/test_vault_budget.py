@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from teehee import commit
@@ -145,6 +145,7 @@ STEPS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(st.integers(0, 4), STEPS)
 def test_reserved_and_spent_never_pass_the_cap(cap: int, steps: list[tuple[str, int, int]]) -> None:
     """I3, against a model that counts what was let through and not given back, by room and window."""

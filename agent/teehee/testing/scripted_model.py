@@ -46,27 +46,34 @@ def echo(request: Json) -> Script:
 class ScriptedModel:
     """`async with ScriptedModel([...]) as model:` answers from the list, then as `speak` says.
 
-    `requests` keeps every request body, `headers` every request's headers.
+    `requests` keeps every request body, `headers` every request's headers. `port` 0 is any that is free.
     """
 
-    def __init__(self, script: list[Script] | None = None, *, speak: Speak = echo) -> None:
+    def __init__(self, script: list[Script] | None = None, *, speak: Speak = echo, port: int = 0) -> None:
         self.script = list(script or [])
         self.speak = speak
         self.requests: list[Json] = []
         self.headers: list[dict[str, str]] = []
+        self.port = port
         self._runner: web.AppRunner | None = None
         self.url = ""
 
     async def __aenter__(self) -> "ScriptedModel":
         app = web.Application(client_max_size=16 << 20)
         app.router.add_post("/v1/chat/completions", self._complete)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
         await site.start()
-        host, port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{port}/v1"
+        host, self.port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{self.port}/v1"
         return self
+
+    def forget(self) -> None:
+        """Starts over: no script, nothing asked yet."""
+        self.script.clear()
+        self.requests.clear()
+        self.headers.clear()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -94,7 +94,10 @@ def page(title: str, content: str, background: BackgroundTask | None = None) -> 
     return Response(text, media_type="text/html; charset=utf-8", headers=dict(HEADERS), background=background)
 
 
-def render(face: Face, trust: str, lines: list[tuple[int, str, str, str]], cursor: int, notice: str) -> str:
+Shown = tuple[int, str, str, str]  # when, who (you or agent), words, effect id or ""
+
+
+def render(face: Face, trust: str, lines: list[Shown], cursor: int, notice: str) -> str:
     """The page's body: who this is, what was said, where to say more."""
     items = "".join(_line(who, text, effect) for _, who, text, effect in lines)
     empty = "" if items else f'<li class="hint">Say hello to {e(face.name)}.</li>'

@@ -1,0 +1,310 @@
+"""The owner's channel: only a signed and numbered request counts, each number once; a stop is a leaf."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from vaults import Vault, config, envelope, reply, rule_of, vault_at, witness
+
+from teehee.errors import Refused, TeeheeError, Unavailable
+from teehee.evidence import leaf
+from teehee.supervisor.owner import Owner
+from teehee.vault.owner import OwnerDesk
+from teehee.wire import owner as wire
+from teehee.wire.strict import Malformed
+
+Json = Any
+SECOND = 2**50  # a sequence number beyond what the clock gives
+
+
+@pytest.fixture
+async def vault(tmp_path: Path) -> AsyncIterator[Vault]:
+    async with vault_at(tmp_path, config("Ada"), config("Eve")) as one:
+        yield one
+
+
+async def send(vault: Vault, params: Json) -> Json:
+    return await vault.ask("owner", "request", params)
+
+
+async def stopped(vault: Vault) -> dict[str, bool]:
+    return {one["name"]: one["stopped"] for one in (await vault.public("agents"))["agents"]}
+
+
+async def ends(vault: Vault) -> dict[str, str]:
+    """What the last word about stopping is in each agent's log."""
+    logs = {one["name"]: await vault.verified(one["agent"]) for one in (await vault.public("agents"))["agents"]}
+    return {
+        name: next((one.type for one in reversed(leaves) if one.type in ("stop", "resume")), "resume")
+        for name, leaves in logs.items()
+    }
+
+
+# -- who is heard
+
+
+async def test_a_signed_and_numbered_request_is_heard(vault: Vault) -> None:
+    told = await send(vault, envelope(vault.owner_key, SECOND, "secret.names", {}))
+
+    assert told == {"names": []}
+
+
+async def test_a_stranger_who_signs_well_is_not_heard(vault: Vault, tmp_path: Path) -> None:
+    stranger = Owner(tmp_path / "stranger-key")
+
+    assert await rule_of(send(vault, envelope(stranger, SECOND, "stop", {}))) == "owner.key-unknown"
+
+
+async def test_a_strangers_signature_under_the_owners_name_is_refused(vault: Vault, tmp_path: Path) -> None:
+    forged = envelope(Owner(tmp_path / "stranger-key"), SECOND, "stop", {}) | {"key": vault.owner_key.public.hex()}
+
+    assert await rule_of(send(vault, forged)) == "owner.signature"
+
+
+async def test_a_request_altered_on_its_way_is_refused(vault: Vault) -> None:
+    signed = envelope(vault.owner_key, SECOND, "stop", {"agents": ["agent-ada"]})
+    altered = signed | {"body": signed["body"].replace("agent-ada", "agent-eve")}
+
+    assert await rule_of(send(vault, altered)) == "owner.signature"
+
+
+@pytest.mark.parametrize("signature", ["", "00", "zz", "00" * 64, "00" * 65, "é" * 64])
+async def test_a_signature_that_is_none_is_refused(vault: Vault, signature: str) -> None:
+    signed = envelope(vault.owner_key, SECOND, "stop", {}) | {"signature": signature}
+
+    assert await rule_of(send(vault, signed)) == "owner.signature"
+
+
+async def test_what_the_owner_signed_for_another_purpose_is_no_request(vault: Vault) -> None:
+    signed = envelope(vault.owner_key, SECOND, "stop", {})
+    bare = vault.owner_key._key.sign(signed["body"].encode()).hex()
+
+    assert await rule_of(send(vault, signed | {"signature": bare})) == "owner.signature"
+
+
+@pytest.mark.parametrize("key", ["", "zz", "0" * 64, "é"])
+async def test_a_key_that_is_no_owners_is_refused(vault: Vault, key: str) -> None:
+    signed = envelope(vault.owner_key, SECOND, "stop", {}) | {"key": key}
+
+    assert await rule_of(send(vault, signed)) == "owner.key-unknown"
+
+
+async def test_the_owners_key_is_taken_in_one_spelling_only(vault: Vault) -> None:
+    signed = envelope(vault.owner_key, SECOND, "stop", {})
+    spelled = signed | {"key": f" {signed['key'].upper()}"}
+
+    assert await rule_of(send(vault, spelled)) == "owner.key-unknown"
+
+
+async def test_a_vault_without_owners_hears_nobody(vault: Vault) -> None:
+    desk = OwnerDesk(vault.core.db, frozenset())
+
+    with pytest.raises(Refused) as caught:
+        desk.check_signature(wire.Envelope(**envelope(vault.owner_key, 1, "stop", {})))
+
+    assert caught.value.rule == "owner.key-unknown"
+
+
+# -- each number once
+
+
+async def test_a_request_counts_once(vault: Vault) -> None:
+    signed = envelope(vault.owner_key, SECOND, "stop", {})
+    await send(vault, signed)
+    await vault.owner_key.ask(_link(vault), "secret.names", {}) if False else None
+
+    assert await rule_of(send(vault, signed)) == "owner.replayed"
+
+
+async def test_an_older_number_comes_too_late(vault: Vault) -> None:
+    await send(vault, envelope(vault.owner_key, SECOND + 5, "stop", {}))
+
+    assert await rule_of(send(vault, envelope(vault.owner_key, SECOND + 4, "resume", {}))) == "owner.replayed"
+    assert await stopped(vault) == {"Ada": True, "Eve": True}
+
+
+async def test_a_replayed_resume_does_not_undo_a_stop(vault: Vault) -> None:
+    resume = envelope(vault.owner_key, SECOND, "resume", {})
+    await send(vault, resume)
+    await send(vault, envelope(vault.owner_key, SECOND + 1, "stop", {}))
+
+    assert await rule_of(send(vault, resume)) == "owner.replayed"
+    assert await stopped(vault) == {"Ada": True, "Eve": True}
+
+
+async def test_of_two_requests_with_one_number_one_counts(vault: Vault) -> None:
+    told = await asyncio.gather(
+        send(vault, envelope(vault.owner_key, SECOND, "stop", {})),
+        send(vault, envelope(vault.owner_key, SECOND, "resume", {})),
+        return_exceptions=True,
+    )
+
+    assert told[0] == {"changed": ["Ada", "Eve"]}
+    assert isinstance(told[1], Refused)
+    assert told[1].rule == "owner.replayed"
+
+
+async def test_numbers_are_remembered_through_a_restart(tmp_path: Path) -> None:
+    async with vault_at(tmp_path, config("Ada")) as vault:
+        signed = envelope(vault.owner_key, SECOND, "stop", {})
+        await send(vault, signed)
+
+    async with vault_at(tmp_path) as vault:
+        assert await rule_of(send(vault, signed)) == "owner.replayed"
+
+
+async def test_a_number_that_json_does_not_carry_is_refused(vault: Vault) -> None:
+    with pytest.raises(Malformed, match=r"body\.seq: beyond what JSON carries exactly"):
+        await send(vault, envelope(vault.owner_key, 2**63, "stop", {}))
+
+
+# -- what is asked
+
+
+async def test_a_request_for_what_owners_cannot_ask_is_refused(vault: Vault) -> None:
+    refused = rule_of(send(vault, envelope(vault.owner_key, SECOND, "effect.submit", {})))
+
+    assert await refused == "owner.method-unknown"
+
+
+@pytest.mark.parametrize("body", ["", "stop", "[]", "{}", '{"seq":1}', '{"seq":"1","method":"stop","params":{}}', "[" * 9999])
+async def test_a_signed_body_of_another_shape_is_refused_and_no_crash(vault: Vault, body: str) -> None:
+    key = vault.owner_key
+    signature = key._key.sign(wire.signed_bytes(body)).hex()
+
+    with pytest.raises(TeeheeError):
+        await send(vault, {"body": body, "key": key.public.hex(), "signature": signature})
+
+
+async def test_an_owner_is_not_cut_short_by_many_secrets(vault: Vault) -> None:
+    secrets = {f"ada/KEY_{number}": "x" * 1000 for number in range(100)}
+
+    told = await vault.owner("configure", {"agents": [], "secrets": secrets})
+
+    assert told["agents"] == []
+    assert len((await vault.owner("secret.names"))["names"]) == 100
+
+
+# -- the brake
+
+
+async def test_a_stopped_agent_says_nothing_until_it_is_resumed(vault: Vault) -> None:
+    await vault.gate("event.witness", witness("e1"))
+    told = await vault.owner("stop", {"agents": ["agent-ada"]})
+    refusal = await rule_of(vault.submit(reply("e1")))
+    await vault.owner("resume", {"agents": ["agent-ada"]})
+    effects = await vault.submit(reply("e1"))
+
+    assert told == {"changed": ["Ada"]}
+    assert refusal == "base.stopped"
+    assert len(effects) == 1
+
+
+async def test_a_stop_and_a_resume_are_leaves_that_name_who_and_by_which_request(vault: Vault) -> None:
+    await send(vault, envelope(vault.owner_key, SECOND, "stop", {"agents": ["agent-ada"]}))
+    await send(vault, envelope(vault.owner_key, SECOND + 1, "resume", {"agents": ["agent-ada"]}))
+
+    _, stop, resume = await vault.verified("agent-ada")
+
+    assert isinstance(stop, leaf.Stop)
+    assert isinstance(resume, leaf.Resume)
+    assert (stop.by, stop.seq) == (vault.owner_key.public.hex(), SECOND)
+    assert (resume.by, resume.seq) == (vault.owner_key.public.hex(), SECOND + 1)
+
+
+async def test_a_stop_of_one_agent_leaves_the_others_alone(vault: Vault) -> None:
+    await vault.owner("stop", {"agents": ["agent-eve"]})
+
+    assert len(await vault.answered("e1", agent="agent-ada")) == 1
+    assert len(await vault.verified("agent-eve")) == 2
+
+
+async def test_a_stop_that_names_nobody_stops_all(vault: Vault) -> None:
+    told = await vault.owner("stop")
+
+    assert told == {"changed": ["Ada", "Eve"]}
+    assert await stopped(vault) == {"Ada": True, "Eve": True}
+
+
+async def test_stopping_twice_is_one_leaf(vault: Vault) -> None:
+    await vault.owner("stop")
+    told = await vault.owner("stop")
+
+    assert told == {"changed": []}
+    assert [one.type for one in await vault.verified()] == ["genesis", "stop"]
+
+
+async def test_what_was_due_when_the_agent_was_stopped_is_held_back_and_kept(vault: Vault) -> None:
+    (effect,) = await vault.answered("e1", "hello")
+    await vault.owner("stop")
+    held = await vault.gate("effect.due")
+    room = await vault.gate("effect.in_room", {"agent": "agent-ada", "room": "room", "open_only": True})
+    await vault.owner("resume")
+    due = await vault.gate("effect.due")
+
+    assert held == {"effects": []}
+    assert room["effects"] == []
+    assert due == {"effects": [effect]}
+
+
+async def test_the_gate_is_told_of_a_stop_and_of_its_end(vault: Vault) -> None:
+    await vault.owner("stop", {"agents": ["agent-ada"]})
+    await vault.owner("resume", {"agents": ["agent-ada"]})
+
+    assert vault.pushed == [
+        ("gate", "agent.stopped", {"agent": "agent-ada"}),
+        ("gate", "agent.resumed", {"agent": "agent-ada"}),
+    ]
+
+
+async def test_a_stop_outlives_a_restart(tmp_path: Path) -> None:
+    async with vault_at(tmp_path, config("Ada")) as vault:
+        await vault.owner("stop")
+
+    async with vault_at(tmp_path, config("Ada")) as vault:
+        await vault.gate("event.witness", witness())
+
+        assert await rule_of(vault.submit(reply())) == "base.stopped"
+
+
+async def test_an_intent_that_waits_behind_a_stop_in_one_commit_is_refused(vault: Vault) -> None:
+    await vault.gate("event.witness", witness("e1"))
+    await vault.gate("event.witness", witness("e2"))
+
+    told = await asyncio.gather(
+        vault.submit(reply("e1")), vault.owner("stop"), vault.submit(reply("e2")), return_exceptions=True
+    )
+    leaves = await vault.verified()
+
+    stop_at = [one.type for one in leaves].index("stop")
+    assert all(one.type != "intent" for one in leaves[stop_at:])
+    assert len(told) == 3
+
+
+async def test_a_stop_that_names_one_who_is_not_here_stops_nobody(vault: Vault) -> None:
+    assert await rule_of(vault.owner("stop", {"agents": ["agent-ada", "agent-nobody"]})) == "base.agent-unknown"
+
+    assert await stopped(vault) == {"Ada": False, "Eve": False}
+    assert len(await vault.answered("e1", "hello")) == 1
+    assert [one.type for one in await vault.verified()] == ["genesis", "intent"]
+
+
+async def test_a_stop_that_found_the_disk_full_has_not_happened_and_can_be_asked_again(vault: Vault) -> None:
+    (pages,) = vault.core.db.execute("PRAGMA page_count").fetchone()
+    vault.core.db.execute(f"PRAGMA max_page_count={pages}")
+    failed = 0
+    for number in range(60):
+        try:
+            await vault.owner(("stop", "resume")[number % 2], {"agents": ["agent-ada"]})
+        except Unavailable:
+            failed += 1
+
+        assert (await stopped(vault))["Ada"] == ((await ends(vault))["Ada"] == "stop")
+    vault.core.db.execute(f"PRAGMA max_page_count={pages + 1000}")
+    await vault.owner("stop")
+
+    assert failed
+    assert await stopped(vault) == {"Ada": True, "Eve": True}
+    assert await ends(vault) == {"Ada": "stop", "Eve": "stop"}
