@@ -96,7 +96,7 @@ async def test_the_outcome_of_another_effect_is_refused(said: Said) -> None:
         receipt.verify(mine)
 
 
-@pytest.mark.parametrize("part", ["origin", "key", "checkpoint"])
+@pytest.mark.parametrize("part", ["effect", "origin", "key", "checkpoint", "leaves"])
 async def test_a_receipt_that_lacks_a_part_is_refused(said: Said, part: str) -> None:
     forged = copy.deepcopy(said.receipt)
     del forged[part]

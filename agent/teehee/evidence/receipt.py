@@ -27,6 +27,8 @@ class Checked:
 
 def verify(receipt: Mapping[str, Json], *, text: str | None = None, salt: str = "") -> Checked:
     """What `receipt` proves. Raises VerificationError naming the step that failed."""
+    if missing := {"effect", "origin", "key", "checkpoint", "leaves"} - receipt.keys():
+        raise VerificationError("receipt.1", f"the receipt is malformed: it lacks {', '.join(sorted(missing))}")
     head = _signed_head(receipt)
     leaves = [(int(item["index"]), _included(item, head)) for item in receipt["leaves"]]
     intent_index, intent = leaves[0] if leaves else (0, None)
@@ -45,7 +47,7 @@ def _signed_head(receipt: Mapping[str, Json]) -> checkpoint.Checkpoint:
     try:
         vkey = checkpoint.vkey(receipt["origin"], bytes.fromhex(receipt["key"]))
         return checkpoint.verify(receipt["checkpoint"], vkey)
-    except (KeyError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise VerificationError("receipt.1", f"the receipt is malformed: {error!r}") from error
 
 
