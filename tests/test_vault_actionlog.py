@@ -88,7 +88,9 @@ def test_a_page_of_leaves_begins_and_ends_where_it_was_asked_to(log: ActionLog) 
     assert log.leaves(ADA, 8, 100) == [entry(8).encode(), entry(9).encode()]
 
 
-@pytest.mark.parametrize(("start", "limit"), [(10, 5), (2**53, 5), (1 << 40, 5), (1 << 46, 5), (-5, 5), (0, -1), (0, 0)])
+@pytest.mark.parametrize(
+    ("start", "limit"), [(10, 5), (2**53, 5), (1 << 40, 5), (1 << 46, 5), (-5, 5), (0, -1), (0, 0)]
+)
 def test_a_page_outside_the_log_is_empty(log: ActionLog, start: int, limit: int) -> None:
     grow(log, 10)
     grow(log, 10, EVE)
@@ -148,7 +150,7 @@ def test_every_leaf_is_proved_to_be_in_the_tree(log: ActionLog) -> None:
         grow(log, 1)
         for index in range(size):
             proof = log.inclusion(ADA, index)
-            merkle.verify_inclusion(index, size, merkle.leaf_hash(log.leaf(ADA, index)), proof, log.root(ADA))
+            merkle.verify_inclusion(merkle.leaf_hash(log.leaf(ADA, index)), index, size, proof, log.root(ADA))
 
 
 def test_no_proof_is_given_for_a_leaf_that_there_is_not(log: ActionLog) -> None:
@@ -219,7 +221,10 @@ def test_the_same_size_always_has_the_same_checkpoint(log: ActionLog) -> None:
     assert log.checkpoint(IDENTITY, KEY) == first
     grow(log, 1)
     assert log.checkpoint(IDENTITY, KEY) != first
-    assert log.db.execute("SELECT size, state FROM checkpoints ORDER BY size").fetchall() == [(5, "signed"), (6, "signed")]
+    assert log.db.execute("SELECT size, state FROM checkpoints ORDER BY size").fetchall() == [
+        (5, "signed"),
+        (6, "signed"),
+    ]
 
 
 def test_a_checkpoint_holds_under_no_other_key(log: ActionLog) -> None:

@@ -39,7 +39,9 @@ def counts(db: sqlite3.Connection, name: str = "replies/room") -> list[tuple[int
     return db.execute(asked, (name,)).fetchall()
 
 
-def reserve(db: sqlite3.Connection, at: int = 0, *, cap: int = 2, name: str = "replies/room", key_id: str = "ada") -> str:
+def reserve(
+    db: sqlite3.Connection, at: int = 0, *, cap: int = 2, name: str = "replies/room", key_id: str = "ada"
+) -> str:
     return budget.reserve(db, key_id, name, cap, at)
 
 

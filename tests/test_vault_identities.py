@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vaults import PACKAGE, Vault, config, configure, reply, rule_of, vault_at, verified, witness
 
 from teehee.errors import ConfigError, Refused
 from teehee.evidence import leaf
 from teehee.wire.strict import Malformed
+from vaults import PACKAGE, Vault, config, configure, reply, rule_of, vault_at, verified, witness
 
 Json = Any
 
@@ -196,8 +196,8 @@ async def test_a_policy_with_an_unknown_rule_configures_nobody(tmp_path: Path) -
 async def test_a_failed_configuration_leaves_the_one_before_it_in_force(tmp_path: Path) -> None:
     async with vault_at(tmp_path, config("Ada", parts_per_reply=1)) as vault:
         before = await agents(vault)
+        wider = [config("Ada", parts_per_reply=4), config("Eve", allow_all=True)]
         with pytest.raises(Malformed):
-            wider = [config("Ada", parts_per_reply=4), config("Eve", allow_all=True)]
             await vault.owner("configure", configure(wider))
         await vault.gate("event.witness", witness())
 

@@ -5,11 +5,11 @@ import stat
 from pathlib import Path
 
 import pytest
-from vaults import encodings
 
 from teehee.errors import ConfigError
 from teehee.tee.guest import DeveloperGuest
 from teehee.vault.keyring import KeyRing, key_name
+from vaults import encodings
 
 SEED = bytes(range(32))
 PINNED_LOG_KEY = "412b7fd95a83bb6ab34369d000d79683b6d7b5eaa543ebede548a53ffc7e1fb5"

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vaults import Vault, config, envelope, reply, rule_of, vault_at, witness
 
 from teehee.errors import Refused, TeeheeError, Unavailable
 from teehee.evidence import leaf
@@ -14,6 +13,7 @@ from teehee.supervisor.owner import Owner
 from teehee.vault.owner import OwnerDesk
 from teehee.wire import owner as wire
 from teehee.wire.strict import Malformed
+from vaults import Vault, config, envelope, reply, rule_of, vault_at, witness
 
 Json = Any
 LATER = 2**52  # a sequence number beyond what the clock gives
@@ -164,7 +164,9 @@ async def test_a_request_for_what_owners_cannot_ask_is_refused(vault: Vault) -> 
     assert await refused == "owner.method-unknown"
 
 
-@pytest.mark.parametrize("body", ["", "stop", "[]", "{}", '{"seq":1}', '{"seq":"1","method":"stop","params":{}}', "[" * 9999])
+@pytest.mark.parametrize(
+    "body", ["", "stop", "[]", "{}", '{"seq":1}', '{"seq":"1","method":"stop","params":{}}', "[" * 9999]
+)
 async def test_a_signed_body_of_another_shape_is_refused_and_no_crash(vault: Vault, body: str) -> None:
     key = vault.owner_key
     signature = key._key.sign(wire.signed_bytes(body)).hex()

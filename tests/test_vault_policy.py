@@ -193,7 +193,9 @@ def test_the_same_policy_has_the_same_hash_in_any_order() -> None:
 
 
 VERBS = st.sampled_from(["web.reply", "terminal.reply", "x.post", "evm.transfer", "solana.x", "web.post", ""])
-PARTS = st.builds(Part, verb=VERBS, room=st.sampled_from(["room", "other"]), text=st.sampled_from(["", " ", "hi", "x" * 50]))
+PARTS = st.builds(
+    Part, verb=VERBS, room=st.sampled_from(["room", "other"]), text=st.sampled_from(["", " ", "hi", "x" * 50])
+)
 SUBMISSIONS = st.builds(
     Submission,
     agent=st.just("ada"),
@@ -218,8 +220,7 @@ def test_whatever_passes_is_within_every_rule(
 ) -> None:
     try:
         policy.check(by, submission, event, stopped=stopped)
-    except Refused as refusal:
-        assert refusal.rule.startswith("base.")
+    except Refused:
         return
 
     assert not stopped

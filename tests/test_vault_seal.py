@@ -12,7 +12,9 @@ from teehee.vault.seal import Seal
 SEAL = Seal(b"r" * 32)
 PLACE = ("secrets", "ada/MODEL_KEY", 1)
 PLACES = st.tuples(
-    st.sampled_from(["secrets", "effects", "secrets\nada"]), st.text(st.characters(exclude_categories=["Cs"])), st.integers(0, 12)
+    st.sampled_from(["secrets", "effects", "secrets\nada"]),
+    st.text(st.characters(exclude_categories=["Cs"])),
+    st.integers(0, 12),
 )
 
 

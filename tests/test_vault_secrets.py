@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from vaults import Vault, config, encodings, rule_of, vault_at
 
 from teehee.errors import ConfigError, Refused
+from vaults import Vault, config, encodings, on_disk, rule_of, vault_at
 
 CANARY = "sk-canary-5f0c7e"
 
@@ -89,8 +89,8 @@ async def test_secrets_outlive_a_restart(tmp_path: Path) -> None:
 async def test_no_secret_lies_on_the_disk_in_the_clear(tmp_path: Path) -> None:
     async with vault_at(tmp_path, config(), secrets={"ada/MODEL_KEY": CANARY}) as vault:
         await vault.owner("secret.set", {"name": "ada/MODEL_KEY", "value": CANARY + "-2"})
-        while_open = b"".join(path.read_bytes() for path in tmp_path.iterdir())
-    after = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+        while_open = on_disk(tmp_path)
+    after = on_disk(tmp_path)
 
     assert b"ada/MODEL_KEY" in while_open
     assert not [form for form in encodings(CANARY.encode()) if form in while_open + after]

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from raw_peer import RawPeer, connected
 
+from raw_peer import RawPeer, connected
 from teehee.errors import Refused, TeeheeError, Unavailable
 from teehee.wire import frames, server
 from teehee.wire.client import Client
@@ -273,7 +273,7 @@ async def test_too_many_unanswered_requests_close_the_connection_and_no_other(tm
         async with connected(served.path) as peer, connected(served.path) as other:
             await peer.write(line * (server.IN_FLIGHT + 100))
 
-            assert (await peer.answer())["error"]["message"] == "1024 requests may wait for an answer at once"
+            assert (await peer.answer())["error"]["message"] == f"{server.IN_FLIGHT} requests may wait for an answer at once"
             assert await peer.is_closed()
             await goes_on_working(other)
         await cancelled(served.server)

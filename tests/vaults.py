@@ -1,6 +1,5 @@
 """A vault for tests: the real parts behind their four doors in this process, or the real process behind its sockets."""
 
-import asyncio
 import base64
 import contextlib
 import hashlib
@@ -60,7 +59,13 @@ def reply(
 
 def post(key: str = "k1", text: str = "a thought", *, verb: str = "x.post", agent: str = "agent-ada") -> Json:
     """An unprompted post."""
-    return {"agent": agent, "source": "x", "event": "", "key": key, "parts": [{"verb": verb, "room": "tl", "text": text}]}
+    return {
+        "agent": agent,
+        "source": "x",
+        "event": "",
+        "key": key,
+        "parts": [{"verb": verb, "room": "tl", "text": text}],
+    }
 
 
 # -- its parts in this process
@@ -133,7 +138,9 @@ class _OwnerLink(Client):
 
 
 @contextlib.asynccontextmanager
-async def vault_at(folder: Path, *agents: AgentConfig, secrets: Mapping[str, str] | None = None) -> AsyncIterator[Vault]:
+async def vault_at(
+    folder: Path, *agents: AgentConfig, secrets: Mapping[str, str] | None = None
+) -> AsyncIterator[Vault]:
     """A vault over `folder`, configured with these agents; with none it is not configured at all."""
     core = await Core.open(boot.VaultBoot(str(folder), str(folder), ()))
     try:
@@ -201,16 +208,19 @@ class VaultProcess:
 
 @contextlib.asynccontextmanager
 async def vault_process(
-    data: Path, *agents: AgentConfig, secrets: Mapping[str, str] | None = None, kill: bool = False, failpoint: str = ""
+    data: Path, *agents: AgentConfig, secrets: Mapping[str, str] | None = None, prefix: Sequence[str] = ()
 ) -> AsyncIterator[VaultProcess]:
-    """The real vault process over the folder `data`, configured; its mind and its gate are the test's own."""
+    """The real vault process over the folder `data`, configured; its mind and its gate are the test's own.
+
+    With no agents it is not configured. `prefix` is put before its command line.
+    """
     folder = DataFolder(data)
     folder.make()
     owner = Owner(folder.owner_key)
-    child = Child("vault", folder.logs)
+    child = Child("vault", folder.logs, prefix)
     await child.start()
     try:
-        await child.boot(asdict(boot.VaultBoot(str(data), str(folder.sockets), (owner.public.hex(),), failpoint)))
+        await child.boot(asdict(boot.VaultBoot(str(data), str(folder.sockets), (owner.public.hex(),))))
         async with contextlib.AsyncExitStack() as stack:
             vault = VaultProcess(folder, child, owner, {})
 
@@ -226,9 +236,6 @@ async def vault_process(
             await link("gate", on_connect=_subscribe, on_notify=vault.hear)
             yield vault
     finally:
-        if kill and child.process is not None and child.process.returncode is None:
-            child.process.kill()
-            await child.wait()
         await child.stop(5.0)
 
 
@@ -275,16 +282,20 @@ async def rule_of(call: Any) -> str:
 def encodings(secret: bytes) -> list[bytes]:
     """The ways in which a secret could be written down."""
     plain = base64.b64encode(secret).rstrip(b"=")
-    return [secret, secret.hex().encode(), secret.hex().upper().encode(), plain, plain.translate(bytes.maketrans(b"+/", b"-_"))]
+    return [
+        secret,
+        secret.hex().encode(),
+        secret.hex().upper().encode(),
+        plain,
+        plain.translate(bytes.maketrans(b"+/", b"-_")),
+    ]
+
+
+def on_disk(folder: Path) -> bytes:
+    """All that lies in a folder's files now."""
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
 def envelope(owner: Owner, seq: int, method: str, params: Json) -> Json:
     """A request that an owner signed under a number of the test's choosing."""
     return sign({"seq": seq, "method": method, "params": params}, owner._key.sign, owner.public)
-
-
-async def soon(condition: Callable[[], bool]) -> None:
-    """Waits, yielding to the loop, until `condition` holds."""
-    async with asyncio.timeout(SECONDS):
-        while not condition():
-            await asyncio.sleep(0.005)

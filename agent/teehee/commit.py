@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
-from teehee.errors import ConfigError, Refused, Unavailable
+from teehee.errors import ConfigError, Unavailable
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -89,22 +89,26 @@ class GroupCommit:
         """The operation's value or failure; a failed one leaves no row, and its neighbours stand."""
         if not alone:
             self.db.execute("SAVEPOINT operation")
+        changes = self.db.total_changes
         try:
             value = operation()
+        except sqlite3.OperationalError:
+            raise  # disk full or an I/O error, which may have undone the transaction: the whole group is in doubt
         except Exception as error:
-            if alone:
-                self.db.execute("ROLLBACK")
-            else:
-                self.db.execute("ROLLBACK TO operation")
-                self.db.execute("RELEASE operation")
-            if not isinstance(error, Refused):  # rules are checked before anything is written
-                self.on_undo()
-            if isinstance(error, sqlite3.OperationalError):
-                raise  # disk full or I/O error: the whole group is in doubt
+            self._undo(alone=alone, wrote=self.db.total_changes != changes)
             return None, error
         if not alone:
             self.db.execute("RELEASE operation")
         return value, None
+
+    def _undo(self, *, alone: bool, wrote: bool) -> None:
+        if alone:
+            self.db.execute("ROLLBACK")
+        else:
+            self.db.execute("ROLLBACK TO operation")
+            self.db.execute("RELEASE operation")
+        if wrote:  # a rule that says no before anything is written leaves the caches as they are
+            self.on_undo()
 
     def _abandon(self, group: "list[_Waiting]", error: sqlite3.Error) -> None:
         if self.db.in_transaction:
@@ -128,7 +132,10 @@ def _resolve(
 ) -> None:
     """Tells whoever waits; `then` runs even when nobody does, for what it tells others."""
     if failure is None and then is not None:
-        value = then(value)
+        try:
+            value = then(value)
+        except Exception as error:  # a fault in what follows is for its own caller; the commit stands
+            failure = error
     if future.done():
         return
     if failure is not None:

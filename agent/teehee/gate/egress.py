@@ -9,7 +9,7 @@ import posixpath
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -74,7 +74,7 @@ class Egress:
         if rule is None:
             raise EgressRefused(403, "no-such-rule", f"no egress rule {parts[2][:64]!r}")
         rest = "/" + parts[3]
-        if unquote(rest) != rest or posixpath.normpath(rest) != rest or "\\" in rest:
+        if b"%" in scope["raw_path"] or "//" in rest or posixpath.normpath(rest) != rest or "\\" in rest:
             raise EgressRefused(403, "path-not-plain", "the path must be plain: no escapes, no dots, no double slashes")
         if scope["method"] not in rule.methods:
             raise EgressRefused(403, "method-not-allowed", f"{scope['method']} is not allowed by rule {rule.name!r}")

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -23,7 +23,7 @@ class Raw:
 
 
 Script = str | Raw
-Speak = Callable[[Json], Script]
+Speak = Callable[[Json], Script | Awaitable[Script]]
 
 
 def block(text: str, actions: str = "REPLY", **tags: str) -> str:
@@ -86,6 +86,8 @@ class ScriptedModel:
         self.requests.append(asked)
         self.headers.append(dict(request.headers))
         said = self.script.pop(0) if self.script else self.speak(asked)
+        if isinstance(said, Awaitable):
+            said = await said
         if isinstance(said, Raw):
             if said.delay_seconds:
                 await asyncio.sleep(said.delay_seconds)

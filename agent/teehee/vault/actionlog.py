@@ -42,6 +42,8 @@ class ActionLog:
         return self._edge(log).root()
 
     def leaves(self, log: int, start: int, limit: int) -> list[bytes]:
+        if not 0 <= start < self.size(log) or limit < 1:
+            return []
         first = _place(log, 0, start)
         rows = self.db.execute(
             "SELECT leaf FROM leaves WHERE place>=? AND place<? ORDER BY place", (first, min(first + limit, _end(log)))

@@ -13,6 +13,7 @@ Json = Any
 Params = dict[str, Json]
 Push = Callable[[str, str, Params], None]  # role, method, params
 
+EFFECTS_AT_ONCE = 500
 EXPIRY_MS = 24 * 3_600_000  # an undelivered message older than this is told as expired
 
 
@@ -44,8 +45,9 @@ class Doors:
     async def expire(self) -> None:
         """Ends, for ever, what was due for a day and never fetched."""
         now = self.core.now_ms()
-        for ended in await self.core.commit.run(lambda: self.core.ledger.expire(now - EXPIRY_MS, now)):
-            self._tell_settled(ended)
+        while ended := await self.core.commit.run(lambda: self.core.ledger.expire(now - EXPIRY_MS, now)):
+            for settled in ended:
+                self._tell_settled(settled)
 
     def witness(self, params: Params) -> Awaitable[Json]:
         event = strict.parse(Witness, params)
@@ -108,6 +110,8 @@ class Doors:
 
     def settled(self, params: Params) -> Json:
         wanted = strict.parse(_EffectIds, params)
+        if len(wanted.effects) > EFFECTS_AT_ONCE:
+            raise strict.Malformed(f"effects: at most {EFFECTS_AT_ONCE} are looked up at once")
         found = self.core.ledger.settled_after(tuple(self.core.identities.agents), wanted.effects)
         return {"settled": [s.to_json() for s in found]}
 

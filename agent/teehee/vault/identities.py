@@ -3,6 +3,7 @@
 import json
 import secrets
 import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from teehee import ids
@@ -37,37 +38,38 @@ class Identities:
             raise Refused("base.agent-unknown", f"no agent {agent[:64]!r} runs here")
         return found
 
-    def by_key(self, key_id: str) -> Agent:
-        for found in self.agents.values():
-            if found.identity.key_id == key_id:
-                return found
-        raise Refused("base.agent-unknown", f"no agent with key id {key_id[:64]!r} runs here")
+    async def admit(self, configs: Sequence[AgentConfig]) -> list[Agent]:
+        """The agents of `configs` under their pinned identities, minted when new. Changes nothing yet.
 
-    async def admit(self, config: AgentConfig) -> Identity:
-        """The pinned identity of `config.slot`, minted when it is new.
-
-        Raises ConfigError when the keys this guest derives are not those of the record.
+        Raises Malformed for a policy that does not parse, Refused for a slot named twice, ConfigError when the keys
+        this guest derives are not those of the record.
         """
-        policy = policies.parse(config.policy)
-        row = self.db.execute(f"SELECT {COLUMNS} FROM identities WHERE slot=?", (config.slot,)).fetchone()
-        if row is None:
-            identity = await self._mint(config, policy)
-        else:
-            identity = await self._recall(row, policy)
-        self.agents[identity.agent] = Agent(identity, policy)
-        return identity
+        admitted: dict[str, Agent] = {}
+        slots: set[str] = set()
+        for config in configs:
+            if config.slot in slots:
+                raise Refused("owner.slot-twice", f"{config.slot!r} is configured twice")
+            slots.add(config.slot)
+            policy = policies.parse(config.policy)
+            row = self.db.execute(f"SELECT {COLUMNS} FROM identities WHERE slot=?", (config.slot,)).fetchone()
+            identity = await (self._mint(config, policy, admitted) if row is None else self._recall(row, policy))
+            admitted[identity.agent] = Agent(identity, policy)
+        return list(admitted.values())
+
+    def take(self, agents: Iterable[Agent]) -> None:
+        """These agents are in force now: to be called when what was written of them is committed."""
+        self.agents.update((agent.identity.agent, agent) for agent in agents)
 
     async def recall_all(self) -> None:
         """Every recorded agent, with the policy it last had."""
         for row in self.db.execute(f"SELECT {COLUMNS} FROM identities").fetchall():
             policy = policies.parse(json.loads(row[5]))
-            identity = await self._recall(row, policy)
-            self.agents[identity.agent] = Agent(identity, policy)
+            self.take([Agent(await self._recall(row, policy), policy)])
 
-    async def _mint(self, config: AgentConfig, policy: policies.Policy) -> Identity:
+    async def _mint(self, config: AgentConfig, policy: policies.Policy, beside: Mapping[str, Agent]) -> Identity:
         key_id = secrets.token_hex(16)
         row = self.db.execute("SELECT 1 FROM identities WHERE agent=?", (config.agent,)).fetchone()
-        taken = row is not None or config.agent in self.agents
+        taken = row is not None or config.agent in beside
         agent = ids.create_unique_uuid(key_id, config.agent) if taken else config.agent
         public = (await self.ring.log_key(key_id)).public.hex()
         return Identity(
@@ -87,8 +89,14 @@ class Identities:
             )
         return Identity(slot, agent, name, key_id, _origin(key_id), log_key, policy.hash, epoch, bool(stopped), log)
 
-    def write(self, identity: Identity, config: AgentConfig) -> Identity:
-        """Opens the next epoch of `identity` and stores the record, inside the caller's transaction."""
+    def policy_hash(self, agent: Agent) -> str:
+        """The hash of the policy on record; empty for an agent that has none yet."""
+        row = self.db.execute("SELECT policy_hash FROM identities WHERE key_id=?", (agent.identity.key_id,)).fetchone()
+        return "" if row is None else str(row[0])
+
+    def write(self, agent: Agent, config: AgentConfig) -> Agent:
+        """The agent in its next epoch, with its record stored, inside the caller's transaction."""
+        identity = agent.identity
         policy = json.dumps(dict(config.policy))
         epoch, log = identity.epoch + 1, identity.log
         if identity.minted:
@@ -100,18 +108,13 @@ class Identities:
             (identity.key_id, identity.slot, identity.agent, config.name, identity.log_key, config.package, policy,
              identity.policy_hash, epoch, log),
         )  # fmt: skip
-        self.agents[identity.agent] = replace(
-            self.agents[identity.agent], identity=replace(identity, name=config.name, epoch=epoch, log=log)
-        )
-        return self.agents[identity.agent].identity
+        return replace(agent, identity=replace(identity, name=config.name, epoch=epoch, log=log))
 
-    def set_stopped(self, agent: str, stopped: bool) -> Identity:
-        """Marks an agent stopped or running, inside the caller's transaction."""
+    def write_stopped(self, agent: str, stopped: bool) -> Agent:
+        """The agent stopped or running, with its record stored, inside the caller's transaction."""
         found = self.get(agent)
         self.db.execute("UPDATE identities SET stopped=? WHERE agent=?", (int(stopped), agent))
-        identity = replace(found.identity, stopped=stopped)
-        self.agents[agent] = replace(found, identity=identity)
-        return identity
+        return replace(found, identity=replace(found.identity, stopped=stopped))
 
 
 def _origin(key_id: str) -> str:

@@ -7,6 +7,7 @@ the mark on its event stand or fall together.
 import hashlib
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Sequence
 from typing import Any
@@ -17,10 +18,23 @@ from teehee.vault import budget, policy
 from teehee.vault.actionlog import ActionLog
 from teehee.vault.identities import Agent, Identities
 from teehee.vault.seal import Seal
-from teehee.wire.messages import DELIVERED, OUTCOMES, UNKNOWN, Effect, Outcome, Part, Settled, Submission, Witness
+from teehee.wire.messages import (
+    DELIVERED,
+    EXPIRED,
+    OUTCOMES,
+    UNKNOWN,
+    Effect,
+    Outcome,
+    Part,
+    Settled,
+    Submission,
+    Witness,
+)
+from teehee.wire.strict import Malformed
 
 COLUMNS = "id, seq, agent, source, event, part, verb, room, payload, leaf, at, state, salt"
 OPEN = ("due", "sending")
+DETAIL = re.compile(r"[!-~]{0,64}")
 ROWS_LIMIT = 500
 
 
@@ -53,9 +67,11 @@ class Ledger:
         The same submission again gives the same effects. Raises Refused, naming the rule.
         """
         agent = self.identities.get(wanted.agent)
-        known = self.of_event(wanted.agent, wanted.source, wanted.event) if wanted.event else []
+        known = self._known(agent, wanted.source, wanted.event, wanted.key)
         if known and _same(known, wanted.parts):
             return known, False
+        if known and not wanted.event:
+            raise Refused("base.key-used", "this key names another post, which was committed")
         policy.check(agent.policy, wanted, self._witnessed(wanted), stopped=agent.identity.stopped)
         effects = [self._intend(agent, wanted, number, at) for number in range(len(wanted.parts))]
         if wanted.event:
@@ -74,7 +90,7 @@ class Ledger:
 
     def _intend(self, agent: Agent, wanted: Submission, number: int, at: int) -> Effect:
         identity, part = agent.identity, wanted.parts[number]
-        effect = effect_id(identity.key_id, wanted.source, wanted.event or f"/{wanted.key}", number)
+        effect = effect_id(identity.key_id, wanted.source, wanted.event, wanted.key, number)
         reference = self._reserve(agent, wanted, part, at)
         salt = os.urandom(16)
         digest = hashlib.sha256(part.text.encode()).hexdigest()
@@ -122,6 +138,8 @@ class Ledger:
         """
         if outcome.state not in OUTCOMES:
             raise Refused("base.outcome-unknown", f"no outcome {outcome.state[:32]!r}")
+        if not DETAIL.fullmatch(outcome.detail):
+            raise Malformed("detail: expected at most 64 printable ASCII characters without spaces")
         row = self.db.execute(
             "SELECT seq, agent, source, event, state, budget, epoch FROM effects WHERE id=?", (outcome.id,)
         ).fetchone()
@@ -151,15 +169,14 @@ class Ledger:
         return Settled(outcome.id, seq, agent_id, source, event, outcome.state)
 
     def expire(self, before: int, at: int) -> list[Settled]:
-        """Ends what nobody came for since `before`."""
+        """Ends what nobody came for since `before`, some at a time; an empty list when there is no more."""
+        agents = list(self.identities.agents)
+        places = ",".join("?" * len(agents))
         rows = self.db.execute(
-            "SELECT id, agent FROM effects WHERE state='due' AND at<? ORDER BY seq LIMIT ?", (before, ROWS_LIMIT)
+            f"SELECT id FROM effects WHERE state='due' AND at<? AND agent IN ({places}) ORDER BY seq LIMIT ?",
+            (before, *agents, ROWS_LIMIT),
         ).fetchall()
-        ended = [
-            self.settle(Outcome(effect, "expired", "nobody-came"), at)
-            for effect, agent in rows
-            if agent in self.identities.agents
-        ]
+        ended = [self.settle(Outcome(effect, EXPIRED, "nobody-came"), at) for (effect,) in rows]
         return [settled for settled in ended if settled is not None]
 
     # -- questions
@@ -170,11 +187,14 @@ class Ledger:
         return [self._effect(row) for row in rows if self._may_leave(row[2])]
 
     def of_event(self, agent: str, source: str, event: str) -> list[Effect]:
-        """The effects committed in answer to an event; their ids follow from it."""
-        key_id = self.identities.get(agent).identity.key_id
+        """The effects committed in answer to an event."""
+        return self._known(self.identities.get(agent), source, event, "")
+
+    def _known(self, agent: Agent, source: str, event: str, key: str) -> list[Effect]:
+        """What was committed for an event or a post's key; the ids follow from it, so no index is needed."""
         found: list[Effect] = []
         while True:
-            wanted = effect_id(key_id, source, event, len(found))
+            wanted = effect_id(agent.identity.key_id, source, event, key, len(found))
             row = self.db.execute(f"SELECT {COLUMNS} FROM effects WHERE id=?", (wanted,)).fetchone()
             if row is None:
                 return found
@@ -241,12 +261,9 @@ def _same(known: Sequence[Effect], parts: Sequence[Part]) -> bool:
     return [(e.verb, e.room, e.text) for e in known] == [(p.verb, p.room, p.text) for p in parts]
 
 
-def effect_id(key_id: str, source: str, event: str, number: int) -> str:
-    """The id of an effect, a UUID that follows from what it answers: the same intent is the same row."""
-    digest = hashlib.sha256(f"teehee/effect/v1\n{key_id}\n{source}\n{event}\n{number}".encode()).hexdigest()
+def effect_id(key_id: str, source: str, event: str, key: str, number: int) -> str:
+    """The id of an effect, a UUID that follows from what it answers (or a post's key): one intent, one row."""
+    whence = ["event", event] if event else ["post", key]
+    text = json.dumps(["teehee/effect/v1", key_id, source, *whence, number])
+    digest = hashlib.sha256(text.encode()).hexdigest()
     return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-a{digest[17:20]}-{digest[20:32]}"
-
-
-def fingerprint(config: object) -> str:
-    """The hash that stands for a configuration in a genesis leaf."""
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()

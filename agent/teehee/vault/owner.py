@@ -20,6 +20,8 @@ class OwnerDesk:
 
     def check_signature(self, envelope: Envelope) -> Request:
         """The request inside. Raises Refused when the key is not an owner's or the signature does not hold."""
+        if type(envelope.body) is not str:
+            raise strict.Malformed("body: expected the signed text")
         if envelope.key not in self.keys:
             raise Refused("owner.key-unknown", "this key is not an owner of this vault")
         try:
@@ -27,7 +29,11 @@ class OwnerDesk:
             public.verify(bytes.fromhex(envelope.signature), signed_bytes(envelope.body))
         except (InvalidSignature, ValueError):
             raise Refused("owner.signature", "the signature does not hold for this request") from None
-        return strict.parse(Request, json.loads(envelope.body), "body")
+        try:
+            body = json.loads(envelope.body)
+        except (ValueError, RecursionError):
+            raise strict.Malformed("body: expected JSON") from None
+        return strict.parse(Request, body, "body")
 
     def take_number(self, key: str, seq: int) -> None:
         """Uses up a sequence number, inside the caller's transaction."""

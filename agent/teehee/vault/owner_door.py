@@ -8,11 +8,11 @@ from teehee.errors import Refused
 from teehee.evidence import leaf
 from teehee.vault.core import Core
 from teehee.vault.doors import Push
-from teehee.vault.ledger import fingerprint
+from teehee.vault.identities import Agent
 from teehee.vault.log import log
 from teehee.vault.owner import OwnerDesk
 from teehee.wire import strict
-from teehee.wire.messages import Configure, Identity
+from teehee.wire.messages import AgentConfig, Configure, Identity
 from teehee.wire.owner import Envelope, Request
 from teehee.wire.server import Handler
 
@@ -51,32 +51,33 @@ class OwnerDoor:
     async def _configure(self, envelope: Envelope, request: Request) -> Json:
         """Admits the agents, opens their next epoch, keeps their secrets, and only then opens the other doors."""
         wanted = strict.parse(Configure, request.params)
-        admitted = [(await self.core.identities.admit(config), config) for config in wanted.agents]
+        admitted = await self.core.identities.admit(wanted.agents)
 
-        def write() -> list[Identity]:
-            now = self.core.now_ms()
+        def write() -> list[Agent]:
             for name, value in wanted.secrets.items():
                 self.core.secrets.put(name, value)
-            written = []
-            for identity, config in admitted:
-                current = self.core.identities.write(identity, config)
-                self._epoch_leaf(current, config.package, fingerprint(dict(config.policy)), now)
-                written.append(current)
-            return written
+            return [self._enter(agent, config) for agent, config in zip(admitted, wanted.agents, strict=True)]
 
-        identities = await self.core.commit.run(write)
+        agents = await self.core.commit.run(write, self._in_force)
         await self.on_configured()
-        log(
-            "configured",
-            agents=[i.name for i in identities],
-            secrets=sorted(wanted.secrets),
-            trust=self.core.ring.trust,
-        )
-        minted = {identity.agent for identity, _ in admitted if identity.minted}
-        return {
-            "agents": [asdict(i) | {"minted": i.agent in minted} for i in identities],
-            "trust": self.core.ring.trust,
-        }
+        names = [agent.identity.name for agent in agents]
+        log("configured", agents=names, secrets=sorted(wanted.secrets), trust=self.core.ring.trust)
+        return {"agents": [asdict(agent.identity) for agent in agents], "trust": self.core.ring.trust}
+
+    def _in_force(self, agents: list[Agent]) -> list[Agent]:
+        self.core.identities.take(agents)
+        return agents
+
+    def _enter(self, agent: Agent, config: AgentConfig) -> Agent:
+        """Opens the agent's next epoch, and writes down a policy that is not the one it had."""
+        before = self.core.identities.policy_hash(agent)
+        agent = self.core.identities.write(agent, config)
+        identity, now = agent.identity, self.core.now_ms()
+        self._epoch_leaf(identity, config.package, now)
+        if before not in ("", identity.policy_hash):
+            entry = leaf.Policy(agent=identity.key_id, at=now, epoch=identity.epoch, policy=identity.policy_hash)
+            self.core.log.append(identity.log, entry)
+        return agent
 
     async def _recall(self, envelope: Envelope, request: Request) -> Json:
         """Knows all recorded agents again, without a new epoch: enough to read the log of a stopped vault."""
@@ -84,7 +85,7 @@ class OwnerDoor:
         await self.on_configured()
         return {}
 
-    def _epoch_leaf(self, identity: Identity, package: str, config: str, now: int) -> None:
+    def _epoch_leaf(self, identity: Identity, package: str, now: int) -> None:
         kind = leaf.Genesis if identity.epoch == 1 else leaf.Epoch
         entry = kind(
             agent=identity.key_id, at=now, epoch=identity.epoch, keys={"log": identity.log_key}, package=package
@@ -105,19 +106,20 @@ class OwnerDoor:
         agents = strict.parse(_Agents, request.params).agents or tuple(self.core.identities.agents)
         kind = leaf.Stop if stopped else leaf.Resume
 
-        def write() -> list[Identity]:
+        def write() -> list[Agent]:
             now = self.core.now_ms()
             written = []
-            for agent in agents:
+            for agent in dict.fromkeys(agents):
                 if self.core.identities.get(agent).identity.stopped == stopped:
                     continue
-                identity = self.core.identities.set_stopped(agent, stopped)
+                changed = self.core.identities.write_stopped(agent, stopped)
+                identity = changed.identity
                 entry = kind(agent=identity.key_id, at=now, epoch=identity.epoch, by=envelope.key, seq=request.seq)
                 self.core.log.append(identity.log, entry)
-                written.append(identity)
+                written.append(changed)
             return written
 
-        changed = await self.core.commit.run(write)
+        changed = [agent.identity for agent in await self.core.commit.run(write, self._in_force)]
         for identity in changed:
             self.push("gate", "agent.stopped" if stopped else "agent.resumed", {"agent": identity.agent})
             log("agent_stopped" if stopped else "agent_resumed", agent=identity.name)

@@ -95,6 +95,8 @@ def _check_reply(submission: Submission, event: Witnessed | None) -> None:
 
 
 def _check_post(policy: Policy, submission: Submission) -> None:
+    if not submission.key:
+        raise Refused("base.key-missing", "an unprompted post needs a key of its own, so that it is posted once")
     for part in submission.parts:
         if part.verb not in policy.posts_per_day:
             raise Refused("base.unprompted", f"no schedule in the character allows {part.verb[:64]!r} unprompted")

@@ -1,5 +1,6 @@
 """The public door: what anyone may know and check."""
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ Json = Any
 Params = dict[str, Json]
 
 LEAVES_LIMIT = 1000
+NONCE = re.compile(r"(?:[0-9a-f]{2}){0,64}")
 NOT_MEASURED = "0" * 64  # outside a TEE there is no compose to hash
 
 
@@ -86,6 +88,8 @@ class PublicDoor:
     def statement(self, params: Params) -> Json:
         """What this agent says of itself; the quote over it comes with the TEE."""
         asked = strict.parse(_Nonce, params)
+        if not NONCE.fullmatch(asked.nonce):
+            raise strict.Malformed("nonce: expected at most 64 bytes in lower-case hex")
         identity = self.core.identities.get(asked.agent).identity
         (package,) = self.core.db.execute("SELECT package FROM identities WHERE agent=?", (asked.agent,)).fetchone()
         said = Statement(

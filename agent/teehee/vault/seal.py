@@ -28,7 +28,7 @@ class Seal:
         nonce, body = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
         try:
             return self._cipher(table).decrypt(nonce, body, _place(table, key, version))
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # ValueError: too short to be a sealed cell
             raise ConfigError(
                 f"a sealed cell of {table!r} does not open: altered, moved, or sealed by another vault",
                 hint="restore the data folder from a backup taken with these keys",

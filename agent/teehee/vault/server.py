@@ -17,6 +17,7 @@ from teehee.wire.server import Server
 Json = Any
 
 SWEEP_SECONDS = 600
+PEERS = {"mind": 4, "gate": 4, "owner": 8, "public": 32}  # connections at once
 
 
 async def serve(settings: boot.VaultBoot, life: child.Life) -> None:
@@ -29,6 +30,7 @@ async def serve(settings: boot.VaultBoot, life: child.Life) -> None:
         servers[role].push(method, params)
 
     async def open_doors() -> None:
+        await _expire(doors)  # before anyone can ask what is due
         for role in ("mind", "gate", "public"):
             await servers[role].start()
 
@@ -41,13 +43,13 @@ async def serve(settings: boot.VaultBoot, life: child.Life) -> None:
         "public": PublicDoor(core).methods(),
     }
     for role, methods in roles.items():
-        servers[role] = Server(role, Path(settings.sockets) / f"vault-{role}.sock", methods, log)
+        path = Path(settings.sockets) / f"vault-{role}.sock"
+        servers[role] = Server(role, path, methods, log, most=PEERS[role])
     try:
         await servers["owner"].start()
         life.ready(trust=core.ring.trust)
-        while not life.stopping.is_set():
+        while not await _within(SWEEP_SECONDS, life.stopping):
             await _expire(doors)
-            await _wait(life.stopping, SWEEP_SECONDS)
     finally:
         for server in servers.values():
             await server.close()
@@ -61,9 +63,10 @@ async def _expire(doors: Doors) -> None:
         log("sweep_failed", error=str(error))
 
 
-async def _wait(event: asyncio.Event, seconds: float) -> None:
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    """Is `event` set before `seconds` have passed?"""
     try:
         async with asyncio.timeout(seconds):
-            await event.wait()
+            return await event.wait()
     except TimeoutError:
-        pass
+        return False

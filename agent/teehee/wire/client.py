@@ -50,8 +50,6 @@ class Client:
             self._keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._keeper
-        if self._link is not None:
-            self._link.transport.close()
 
     async def call(self, method: str, params: dict[str, Json] | None = None, *, patience: float = PATIENCE) -> Json:
         """The peer's result. Raises Unavailable when it stays away, Refused when a rule says no."""
@@ -92,11 +90,11 @@ class Client:
             self._up.set()
             await link.closed.wait()
         except (ConnectionError, TeeheeError):
-            link.transport.close()
             await asyncio.sleep(FIRST_DELAY)
         finally:
             self._link = None
             self._up.clear()
+            link.transport.close()
 
 
 class _Direct(Client):

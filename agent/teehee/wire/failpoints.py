@@ -8,6 +8,8 @@ import os
 import signal
 from pathlib import Path
 
+from teehee.errors import ConfigError
+
 STEPS = (
     "gate.event.received",  # 1: nothing durable yet
     "gate.event.witnessed",  # 2: both rows committed, the sender not yet told
@@ -37,6 +39,8 @@ _armed: dict[str, Path] = {}
 
 def arm(step: str, folder: Path) -> None:
     """Makes this process die at `step`, unless its marker in `folder` says that it has."""
+    if step and step not in STEPS:
+        raise ConfigError(f"no failpoint {step!r}", hint="wire/failpoints.py numbers them all")
     if step:
         folder.mkdir(parents=True, exist_ok=True)
         _armed[step] = folder / step

@@ -11,9 +11,9 @@ DOMAIN = b"teehee/owner-request/v1\n"
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A request as it travels: `body` is the exact signed text, `key` and `signature` are hex."""
+    """A request as it travels: `body` is the exact signed text, as long as a line may be; the others are hex."""
 
-    body: str
+    body: Json
     key: str
     signature: str
 

@@ -12,6 +12,9 @@ def short(path: Path) -> str:
     if len(os.fsencode(path)) <= LIMIT:
         return str(path)
     folder = str(path.parent)
-    if folder not in _folders:
-        _folders[folder] = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    return f"/proc/self/fd/{_folders[folder]}/{path.name}"
+    known = _folders.get(folder)
+    if known is None or not os.path.samestat(os.fstat(known), os.stat(folder)):  # it may have been made anew
+        if known is not None:
+            os.close(known)
+        _folders[folder] = known = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    return f"/proc/self/fd/{known}/{path.name}"

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +14,9 @@ Json = Any
 Handler = Callable[[dict[str, Json]], "Json | Awaitable[Json]"]
 Log = Callable[..., object]
 
-IN_FLIGHT = 1024  # unanswered requests one connection may have
+CONNECTIONS = 32  # at once, unless a role needs fewer
+LINES_AT_ONCE, BYTES_AT_ONCE = 32, 64 << 10  # of one connection, before the others have their turn
+IN_FLIGHT = 256  # unanswered requests one connection may have
 STRIKES = 20  # malformed lines before the connection is closed
 REFUSALS_LOGGED = 50  # a second; a flood is counted, not written out
 BACKLOG = 16 << 20  # bytes a slow reader may leave unread before it is dropped
@@ -22,8 +25,11 @@ BACKLOG = 16 << 20  # bytes a slow reader may leave unread before it is dropped
 class Server:
     """One socket, one role. Refusals are logged and concern the one connection only."""
 
-    def __init__(self, role: str, path: Path, methods: Mapping[str, Handler], log: Log) -> None:
+    def __init__(
+        self, role: str, path: Path, methods: Mapping[str, Handler], log: Log, *, most: int = CONNECTIONS
+    ) -> None:
         self.role = role
+        self.most = most
         self.path = path
         self.methods = dict(methods)
         self.log = log
@@ -86,9 +92,14 @@ class Connection(asyncio.Protocol):
         self.in_flight = 0
         self.strikes = 0
         self.buffer = bytearray()
+        self.lines: deque[bytearray] = deque()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but class
+        if len(self.server.connections) >= self.server.most:
+            self.server.log_refusal(method="", error=f"{self.server.most} connections are open already")
+            self.transport.close()
+            return
         self.server.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -100,14 +111,31 @@ class Connection(asyncio.Protocol):
             if len(self.buffer) > frames.LINE_LIMIT:
                 self.oversized()
             return
-        *lines, rest = self.buffer.split(b"\n")
-        self.buffer = rest
-        for line in lines:
+        *lines, self.buffer = self.buffer.split(b"\n")
+        waiting = bool(self.lines)
+        self.lines.extend(lines)
+        if not waiting:
+            self.work()
+
+    def work(self) -> None:
+        """Takes some of the lines that came; the rest, and reading on, wait until others had their turn."""
+        size = 0
+        for _ in range(LINES_AT_ONCE):
+            if not self.lines or size > BYTES_AT_ONCE or self.transport.is_closing():
+                break
+            line = self.lines.popleft()
+            size += len(line)
             if len(line) > frames.LINE_LIMIT:
                 self.oversized()
-            if self.transport.is_closing():
-                return
-            self.line_received(bytes(line))
+            else:
+                self.line_received(bytes(line))
+        if self.transport.is_closing():
+            self.lines.clear()
+        elif self.lines:
+            self.transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self.work)
+        else:
+            self.transport.resume_reading()
 
     def oversized(self) -> None:
         self.refuse(frames.BadFrame(frames.INVALID, f"a message may have {frames.LINE_LIMIT} bytes"))
@@ -120,7 +148,8 @@ class Connection(asyncio.Protocol):
             if request.method == "subscribe":
                 handler = self.subscribe
             if handler is None:
-                raise frames.BadFrame(frames.NO_METHOD, f"the {self.server.role} role has no {request.method!r}")
+                no_such = f"the {self.server.role} role has no {request.method!r}"
+                raise frames.BadFrame(frames.NO_METHOD, no_such, request.id)
         except frames.BadFrame as error:
             self.refuse(error)
             return
@@ -173,7 +202,7 @@ class Connection(asyncio.Protocol):
 
     def refuse(self, error: frames.BadFrame) -> None:
         self.server.log_refusal(method="", error=str(error))
-        self.write(frames.failure(None, error))
+        self.write(frames.failure(error.identity, error))
         self.strikes += 1
         if self.strikes >= STRIKES:
             self.transport.close()

@@ -1,5 +1,6 @@
 """Turns open JSON into a frozen dataclass, or says exactly which key is wrong."""
 
+import math
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -94,7 +95,13 @@ def _integer(value: Json, where: str) -> int:
 def _number(value: Json, where: str) -> float:
     if type(value) not in (int, float):
         raise Malformed(f"{where}: expected a number, got {_kind(value)}")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise Malformed(f"{where}: not a finite number")
+    return number
 
 
 def _boolean(value: Json, where: str) -> bool:

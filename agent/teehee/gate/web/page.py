@@ -103,7 +103,7 @@ def render(face: Face, trust: str, lines: list[Shown], cursor: int, notice: str)
     empty = "" if items else f'<li class="hint">Say hello to {e(face.name)}.</li>'
     note = f'<p class="notice" role="status"{"" if notice else " hidden"}>{e(notice)}</p>'
     return (
-        f'<header><h1>{e(face.name)}</h1><p>{e(face.bio)}</p>'
+        f"<header><h1>{e(face.name)}</h1><p>{e(face.bio)}</p>"
         f'<p class="trust">brain: {e(face.brain)} · trust: {e(trust)} · '
         f'every reply has a receipt</p></header><main><ol id="talk" data-agent="{e(face.slug)}" data-after="{cursor}" '
         f'aria-live="polite">{empty}{items}</ol>{note}<form method="post" action="/chat/{e(face.slug)}" id="say">'
