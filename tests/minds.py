@@ -188,6 +188,7 @@ async def mind(folder: Path, of: Agent, *, parallel: int = 8) -> AsyncIterator[M
         afterwards = Afterwards(desk, {AGENT: of})
         inbox = Inbox(desk, {AGENT: of}, afterwards, told.append, parallel)
         await inbox.recover()
+        await link.call("effect.settled", {"effects": []})  # both ends of the socket are there before anyone leaves
         try:
             yield Mind(of, vault, desk, inbox, told)
         finally:

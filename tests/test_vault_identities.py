@@ -184,6 +184,16 @@ async def test_a_changed_policy_rules_and_shows_in_the_next_leaves(tmp_path: Pat
     assert policies == [before["policy_hash"]] * 2 + [after["policy_hash"]]
 
 
+async def test_a_changed_policy_is_a_leaf_and_an_unchanged_one_is_none(tmp_path: Path) -> None:
+    for limit in (4000, 4000, 100):
+        async with vault_at(tmp_path, config("Ada", text_limit=limit)) as vault:
+            known, leaves = await only(vault), await vault.verified()
+
+    assert [one.type for one in leaves] == ["genesis", "epoch", "epoch", "policy"]
+    assert isinstance(leaves[-1], leaf.Policy)
+    assert leaves[-1].policy == known["policy_hash"]
+
+
 async def test_a_policy_with_an_unknown_rule_configures_nobody(tmp_path: Path) -> None:
     async with vault_at(tmp_path) as vault:
         with pytest.raises(Malformed, match="policy: unknown key 'allow_all'"):

@@ -266,18 +266,33 @@ async def test_a_stop_outlives_a_restart(tmp_path: Path) -> None:
         assert await rule_of(vault.submit(reply())) == "base.stopped"
 
 
-async def test_an_intent_that_waits_behind_a_stop_in_one_commit_is_refused(vault: Vault) -> None:
-    await vault.gate("event.witness", witness("e1"))
-    await vault.gate("event.witness", witness("e2"))
+async def test_no_intent_stands_behind_a_stop_even_in_the_same_commit(vault: Vault) -> None:
+    async def hear_and_answer() -> list[Json]:
+        await vault.gate("event.witness", witness("e1"))  # shares its commit with the number of the stop
+        return await vault.submit(reply("e1"))  # so this one comes right behind the stop itself
 
-    told = await asyncio.gather(
-        vault.submit(reply("e1")), vault.owner("stop"), vault.submit(reply("e2")), return_exceptions=True
-    )
-    leaves = await vault.verified()
+    _, answer = await asyncio.gather(vault.owner("stop"), hear_and_answer(), return_exceptions=True)
 
-    stop_at = [one.type for one in leaves].index("stop")
-    assert all(one.type != "intent" for one in leaves[stop_at:])
-    assert len(told) == 3
+    assert [one.type for one in await vault.verified()] == ["genesis", "stop"]
+    assert isinstance(answer, Refused)
+    assert answer.rule == "base.stopped"
+
+
+async def test_orders_that_share_a_commit_count_in_their_order(vault: Vault) -> None:
+    orders = [("stop", "resume")[number % 2] for number in range(9)]
+
+    told = await asyncio.gather(*(vault.owner(order, {"agents": ["agent-ada"]}) for order in orders))
+
+    assert told == [{"changed": ["Ada"]}] * 9
+    assert [one.type for one in await vault.verified()] == ["genesis", *orders]
+    assert (await stopped(vault))["Ada"]
+
+
+async def test_an_agent_named_twice_is_stopped_once(vault: Vault) -> None:
+    told = await vault.owner("stop", {"agents": ["agent-ada", "agent-ada"]})
+
+    assert told == {"changed": ["Ada"]}
+    assert [one.type for one in await vault.verified()] == ["genesis", "stop"]
 
 
 async def test_a_stop_that_names_one_who_is_not_here_stops_nobody(vault: Vault) -> None:

@@ -6,15 +6,17 @@ import json
 import os
 import socket
 import stat
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from raw_peer import RawPeer, connected
 from teehee.errors import Refused, TeeheeError, Unavailable
+from teehee.testing import until
 from teehee.wire import frames, server
 from teehee.wire.client import Client
 from teehee.wire.server import Handler, Server
@@ -49,10 +51,12 @@ def hello(params: dict[str, Json]) -> Json:
 
 
 @contextlib.asynccontextmanager
-async def serving(path: Path, methods: Mapping[str, Handler] | None = None) -> AsyncIterator[Served]:
+async def serving(
+    path: Path, methods: Mapping[str, Handler] | None = None, *, most: int = server.CONNECTIONS
+) -> AsyncIterator[Served]:
     """A server of one role, `mind`, which knows `hello` and whatever else is given."""
     log = Log()
-    served = Server("mind", path, {"hello": hello, **(methods or {})}, log)
+    served = Server("mind", path, {"hello": hello, **(methods or {})}, log, most=most)
     await served.start()
     try:
         yield Served(served, log)
@@ -273,7 +277,9 @@ async def test_too_many_unanswered_requests_close_the_connection_and_no_other(tm
         async with connected(served.path) as peer, connected(served.path) as other:
             await peer.write(line * (server.IN_FLIGHT + 100))
 
-            assert (await peer.answer())["error"]["message"] == f"{server.IN_FLIGHT} requests may wait for an answer at once"
+            assert (await peer.answer())["error"][
+                "message"
+            ] == f"{server.IN_FLIGHT} requests may wait for an answer at once"
             assert await peer.is_closed()
             await goes_on_working(other)
         await cancelled(served.server)
@@ -309,6 +315,63 @@ async def test_a_reader_that_does_not_read_is_dropped_and_no_other_is(served: Se
 
             assert len((await other.ask("hello"))["result"]) == 500_000
             assert len(served.server.connections) == 2
+
+
+async def test_one_who_asks_without_end_lets_others_have_their_turn(tmp_path: Path) -> None:
+    done = 0
+
+    def work(params: dict[str, Json]) -> Json:
+        nonlocal done
+        done += 1
+
+    async with serving(tmp_path / "s.sock", {"work": work}) as served:
+        async with connected(served.path) as busy, connected(served.path) as other:
+            await busy.write(b'{"jsonrpc":"2.0","id":1,"method":"work"}\n' * 5000)
+            await goes_on_working(other)
+            meanwhile = done
+            for _ in range(5000):
+                await busy.answer()
+
+    assert meanwhile < 5000
+    assert done == 5000
+
+
+async def test_lines_that_wait_their_turn_are_answered_in_order(served: Served) -> None:
+    line = '{{"jsonrpc":"2.0","id":{},"method":"hello"}}\n'
+
+    async with connected(served.path) as peer:
+        await peer.write("".join(line.format(number) for number in range(2000)).encode())
+        told = [(await peer.answer())["id"] for _ in range(2000)]
+
+    assert told == list(range(2000))
+
+
+async def test_a_connection_more_than_a_role_may_have_is_closed_and_the_others_go_on(tmp_path: Path) -> None:
+    async with serving(tmp_path / "s.sock", most=2) as served:
+        async with connected(served.path) as one, connected(served.path) as two:
+            await goes_on_working(one)
+            await goes_on_working(two)
+            async with connected(served.path) as third:
+                assert await third.is_closed()
+            await goes_on_working(one)
+            await goes_on_working(two)
+        await until(lambda: not served.server.connections)
+        async with connected(served.path) as next_one:
+            await goes_on_working(next_one)
+
+    assert any("2 connections are open already" in facts.get("error", "") for _, facts in served.log.lines)
+
+
+async def test_a_flood_of_refusals_is_counted_and_not_written_out(tmp_path: Path) -> None:
+    def no(params: dict[str, Json]) -> Json:
+        raise Refused("base.empty", "nothing")
+
+    async with serving(tmp_path / "s.sock", {"no": no}) as served, connected(served.path) as peer:
+        await peer.write(b'{"jsonrpc":"2.0","id":1,"method":"no"}\n' * 1000)
+        for _ in range(1000):
+            assert (await peer.answer())["error"]["data"] == {"rule": "base.empty"}
+
+    assert len(served.log.lines) <= 2 * (server.REFUSALS_LOGGED + 1)  # a second may have ended meanwhile
 
 
 # -- pushes
@@ -504,6 +567,48 @@ async def test_an_error_of_the_peer_is_raised_and_not_tried_again(tmp_path: Path
             await client.call("no")
 
     assert tries == 1
+
+
+# -- gate and mind live on another loop than the vault
+
+ON_A_SERVER = (
+    test_a_call_is_answered,
+    test_pipelined_requests_are_each_answered_under_their_id,
+    test_strikes_close_the_connection_and_no_other,
+    test_answered_requests_make_room_for_more,
+    test_a_reader_that_does_not_read_is_dropped_and_no_other_is,
+    test_a_push_goes_to_subscribers_only,
+    test_lines_that_wait_their_turn_are_answered_in_order,
+)
+ON_A_PATH = (
+    test_too_many_unanswered_requests_close_the_connection_and_no_other,
+    test_a_path_too_long_for_the_kernel_works,
+    test_a_socket_is_for_its_user_only_whatever_the_umask,
+    test_what_a_killed_process_left_is_replaced,
+    test_what_was_in_flight_is_sent_again_after_a_restart,
+    test_after_every_connection_the_client_subscribes_before_it_asks,
+    test_leaving_the_client_closes_its_connection,
+    test_one_who_asks_without_end_lets_others_have_their_turn,
+    test_a_connection_more_than_a_role_may_have_is_closed_and_the_others_go_on,
+)
+
+
+@pytest.mark.parametrize("claim", ON_A_SERVER)
+def test_the_same_holds_on_uvloop(tmp_path: Path, claim: Callable[[Served], Awaitable[None]]) -> None:
+    async def run() -> None:
+        async with serving(tmp_path / "vault-mind.sock") as served:
+            await claim(served)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
+
+
+@pytest.mark.parametrize("claim", ON_A_PATH)
+def test_the_same_holds_on_uvloop_of_a_path(
+    tmp_path: Path, claim: Callable[[Path], Coroutine[None, None, None]]
+) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(claim(tmp_path))
 
 
 async def cancelled(served: Server) -> None:

@@ -40,6 +40,15 @@ class Said:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How a message stands, by the mind's account."""
+
+    state: str
+    code: str
+    actions: tuple[str, ...]
+
+
 class Conversation:
     """Says and pulls, for any connector whose clients fetch their messages themselves."""
 
@@ -68,7 +77,7 @@ class Conversation:
         try:
             new = await self.doorway.receive(event)
             answer = Answer() if new else await self._answered(event)
-            if not answer.effects and wait_seconds > 0:
+            if answer == Answer() and wait_seconds > 0:
                 answer = await _patient(expected, min(wait_seconds, WAIT_LIMIT))
         finally:
             expected.cancel()
@@ -78,14 +87,18 @@ class Conversation:
         """What `guest`'s room was told after the sequence number `after`."""
         return list(await self.mailroom.pull(face.agent, guest.room, after, min(wait_seconds, WAIT_LIMIT)))
 
+    async def latest(self, face: Face, guest: Guest) -> list[Effect]:
+        """The last of what `guest`'s room was told, oldest first."""
+        return list(await self.mailroom.latest(face.agent, guest.room))
+
     async def unseen(self, face: Face, guest: Guest, wait_seconds: float) -> list[Effect]:
         """What `guest`'s room has not been told yet."""
         return list(await self.mailroom.unseen(face.agent, guest.room, min(wait_seconds, WAIT_LIMIT)))
 
-    async def about(self, face: Face, guest: Guest, message_id: str) -> Json:
+    async def about(self, face: Face, guest: Guest, message_id: str) -> Shown:
         """What the mind made of a message: its state and the actions it chose."""
         asked = {"agent": face.agent, "source": guest.source, "event": _event_id(guest, message_id)}
-        return await self.mind.call("turn.show", asked, patience=5.0)
+        return strict.parse(Shown, await self.mind.call("turn.show", asked, patience=5.0), "turn")
 
     async def history(self, face: Face, guest: Guest, limit: int = 50) -> "list[Said]":
         """The last words said here by people, oldest first, as the mind remembers them."""
@@ -94,7 +107,13 @@ class Conversation:
         return [strict.parse(Said, line, "history") for line in found[:limit]]
 
     async def _answered(self, event: Event) -> Answer:
-        return Answer(await self.mailroom.answered(event.agent, event.source, event.event))
+        """What came of an event that was handed in before."""
+        effects = await self.mailroom.answered(event.agent, event.source, event.event)
+        if effects:
+            return Answer(effects)
+        asked = {"agent": event.agent, "source": event.source, "event": event.event}
+        shown = strict.parse(Shown, await self.mind.call("turn.show", asked), "turn")
+        return Answer(ended=shown.code) if shown.state == "ended" else Answer()
 
     def _event(self, face: Face, guest: Guest, text: str, message_id: str) -> Event:
         if not text.strip():

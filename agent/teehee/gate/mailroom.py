@@ -45,6 +45,8 @@ class Mailroom:
 
     def due(self, effects: Sequence[Effect]) -> None:
         """Committed effects may be handed over now."""
+        if not effects:
+            return
         failpoints.hit("gate.effect.received")
         by_event: dict[Key, list[Effect]] = defaultdict(list)
         for effect in effects:
@@ -100,6 +102,10 @@ class Mailroom:
         A client that names `after` has everything up to it, so what is still open there is settled now.
         """
         return await self._look({"agent": agent, "room": room, "after": after}, wait_seconds)
+
+    async def latest(self, agent: str, room: str) -> tuple[Effect, ...]:
+        """The last of what the room was or is to be told, oldest first."""
+        return _effects(await self.vault.call("effect.in_room", {"agent": agent, "room": room, "latest": True}))
 
     async def unseen(self, agent: str, room: str, wait_seconds: float) -> tuple[Effect, ...]:
         """What the room was not told yet, for a client that says itself what it has shown."""

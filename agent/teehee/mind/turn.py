@@ -105,12 +105,12 @@ async def _decide(desk: Desk, agent: Agent, turn: Turn, row: Row) -> list[str]:
     """The texts of this turn. What does not parse or may not be shown is asked again, once, with the reason."""
     answer, reason = row.answer, ""
     for attempt in (1, 2):
-        if answer is None:
-            failpoints.hit("mind.model.before-call")
-            answer = await _ask(agent, turn, reason)
-            failpoints.hit("mind.model.after-call")
-            _journal(desk, row, answer)
         try:
+            if answer is None:
+                failpoints.hit("mind.model.before-call")
+                answer = await _ask(agent, turn, reason)
+                failpoints.hit("mind.model.after-call")
+                _journal(desk, row, answer)
             return await _act(agent, turn, respond.parse(answer))
         except AskAgain as error:
             if attempt == 2:

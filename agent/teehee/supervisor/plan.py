@@ -87,14 +87,14 @@ def _load(name: str) -> list[tuple[str, Character]]:
 def _planned(slot: str, character: Character, options: Mapping[str, Json], taken: set[str]) -> PlannedAgent:
     effective = resolve(options, character)
     given = {**character.secrets, **character_secrets(character)}
+    if key := effective.settings.model_key.get_secret_value():
+        given["MODEL_KEY"] = key
     redacted, secrets = strip_secrets(replace(character, secrets=given))
     slug = base = re.sub(r"[^a-z0-9]+", "-", character.name.lower()).strip("-") or "agent"
     number = 1
     while slug in taken:
         number += 1
         slug = f"{base}-{number}"
-    if key := effective.settings.model_key.get_secret_value():
-        secrets = {**secrets, "MODEL_KEY": key}
     return PlannedAgent(slot, slug, redacted, effective, {f"{slug}/{name}": value for name, value in secrets.items()})
 
 

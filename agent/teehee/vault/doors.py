@@ -123,7 +123,7 @@ class Doors:
         if asked.open_only:
             effects = self.core.ledger.open_in_room(asked.agent, asked.room)
             return {"effects": [e.to_json() for e in effects], "seen": []}
-        effects = self.core.ledger.in_room(asked.agent, asked.room, asked.after, asked.limit)
+        effects = self.core.ledger.in_room(asked.agent, asked.room, asked.after, asked.limit, latest=asked.latest)
         seen = self.core.ledger.open_up_to(asked.agent, asked.room, asked.after) if asked.after else []
         return {"effects": [e.to_json() for e in effects], "seen": seen}
 
@@ -160,6 +160,7 @@ class _RoomQuestion:
     after: int = 0
     limit: int = 50
     open_only: bool = False
+    latest: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,15 +200,16 @@ class Ledger:
                 return found
             found.append(self._effect(row))
 
-    def in_room(self, agent: str, room: str, after: int, limit: int) -> list[Effect]:
-        """What the room has been or is to be told, past the sequence number `after`."""
+    def in_room(self, agent: str, room: str, after: int, limit: int, *, latest: bool = False) -> list[Effect]:
+        """What the room has been or is to be told past the sequence number `after`: the first of it, or the last."""
         self.identities.get(agent)
         rows = self.db.execute(
             f"SELECT {COLUMNS} FROM effects WHERE agent=? AND room=? AND seq>? AND state IN ('due','delivered')"
-            " ORDER BY seq LIMIT ?",
-            (agent, room, after, min(limit, ROWS_LIMIT)),
-        )
-        return [self._effect(row) for row in rows if row[11] == "delivered" or self._may_leave(agent)]
+            f" ORDER BY seq {'DESC' if latest else ''} LIMIT ?",
+            (agent, room, after, min(max(limit, 0), ROWS_LIMIT)),
+        ).fetchall()
+        told = [self._effect(row) for row in rows if row[11] == "delivered" or self._may_leave(agent)]
+        return told[::-1] if latest else told
 
     def open_in_room(self, agent: str, room: str) -> list[Effect]:
         """What the room has not been told yet, oldest first."""

@@ -19,9 +19,9 @@ STEPS = (
     "mind.inbox.after-commit",  # 6
     "mind.model.before-call",  # 7
     "mind.model.after-call",  # 8: answered, not yet journaled
-    "mind.journal.before-commit",  # 9
-    "mind.journal.after-commit",  # 10
-    "mind.submit.before-call",  # 11
+    "mind.submit.before-call",  # 9: the journal's commit goes on beside it
+    "mind.journal.before-commit",  # 10
+    "mind.journal.after-commit",  # 11
     "vault.intent.before-commit",  # 12
     "vault.intent.after-commit",  # 13: in the ledger, nobody told
     "mind.submit.after-call",  # 14

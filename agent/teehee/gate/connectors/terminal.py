@@ -90,7 +90,8 @@ class TerminalConnector:
 
     async def about(self, params: Params) -> Json:
         asked = strict.parse(About, params)
-        return await self.conversation.about(self.conversation.face(asked.agent), self._guest(asked.room), asked.id)
+        face = self.conversation.face(asked.agent)
+        return asdict(await self.conversation.about(face, self._guest(asked.room), asked.id))
 
     async def receipt(self, params: Params) -> Json:
         return await self.public.call("receipt", params)

@@ -126,8 +126,9 @@ class Guarded:
     An ASGI application itself, so that a request passes no wrapper but this one.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, refusal: Callable[[int, str], Response] | None = None) -> None:
         self.endpoint = endpoint
+        self.refusal = refusal  # how a person is told; None: JSON, for programs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self._respond(Request(scope, receive))
@@ -138,10 +139,10 @@ class Guarded:
             return await self.endpoint(request)
         except TeeheeError as error:
             status, value = told(error)
-            return reply(value, status)
         except Exception:
             log.exception("request_failed", path=request.url.path)
-            return reply({"error": {"code": "internal", "message": "something went wrong here; it is logged"}}, 500)
+            status, value = 500, {"error": {"code": "internal", "message": "Something went wrong here; it is logged."}}
+        return reply(value, status) if self.refusal is None else self.refusal(status, value["error"]["message"])
 
 
 async def body(request: Request) -> bytes:

@@ -9,7 +9,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from teehee.gate.web.api import ChatApi, Guarded, reply
-from teehee.gate.web.page import ChatPage
+from teehee.gate.web.page import ChatPage, refusal
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
@@ -31,11 +31,11 @@ def routes(api: ChatApi, page: ChatPage, health: Callable[[], dict[str, Any]]) -
             Route("/api/chat/{agent}/messages", Guarded(api.pull), methods=["GET"]),
             Route("/api/receipts/{effect}", Guarded(api.receipt), methods=["GET"]),
             Route("/api/agents", Guarded(api.agents), methods=["GET"]),
-            Route("/chat/{agent}", Guarded(page.show), methods=["GET"]),
-            Route("/chat/{agent}", Guarded(page.say), methods=["POST"]),
+            Route("/chat/{agent}", Guarded(page.show, refusal), methods=["GET"]),
+            Route("/chat/{agent}", Guarded(page.say, refusal), methods=["POST"]),
             Route("/static/{name}", Guarded(page.static), methods=["GET"]),
             Route("/healthz", Guarded(healthz), methods=["GET"]),
-            Route("/", Guarded(page.home), methods=["GET"]),
+            Route("/", Guarded(page.home, refusal), methods=["GET"]),
         ]
     )
 

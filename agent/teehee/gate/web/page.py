@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from teehee.gate.conversation import Conversation
 from teehee.gate.web import sessions
 from teehee.gate.web.api import ChatApi, body
+from teehee.wire import notices
 from teehee.wire.boot import Face
 from teehee.wire.strict import Malformed
 
@@ -52,11 +53,11 @@ class ChatPage:
         session = sessions.of(request)
         guest = self.api.guest(session, "")
         said = [] if session.is_new else await self.conversation.history(face, guest)
-        effects = [] if session.is_new else await self.conversation.pull(face, guest, 0, 0)
+        effects = [] if session.is_new else await self.conversation.latest(face, guest)
         lines = [(line.at, "you", line.text, "") for line in said]
         lines += [(effect.at, "agent", effect.text, effect.id) for effect in effects]
         cursor = max((effect.seq for effect in effects), default=0)
-        notice = KEPT if request.query_params.get("notice") else ""
+        notice = _notice(request.query_params.get("notice", ""), face)
         seen = [effect.id for effect in effects if effect.state == "due"]
         done = BackgroundTask(self._handed_over, seen) if seen else None
         response = page(face.name, render(face, self.trust, sorted(lines), cursor, notice), done)
@@ -70,7 +71,7 @@ class ChatPage:
         form = _form(await body(request))
         guest = self.api.guest(sessions.of(request), "")
         told = await self.conversation.say(face, guest, form.get("text", ""), form.get("id", ""), FORM_WAIT)
-        suffix = "" if told["messages"] else "?notice=1"
+        suffix = "" if told["messages"] else f"?notice={told['state']}"
         return RedirectResponse(f"/chat/{face.slug}{suffix}#end", 303)
 
     async def static(self, request: Request) -> Response:
@@ -83,6 +84,20 @@ class ChatPage:
 
     async def _handed_over(self, seen: list[str]) -> None:
         self.conversation.mailroom.handed_over(seen)
+
+
+def refusal(status: int, sentence: str) -> Response:
+    """An error as a page, with the way back."""
+    text = f'<main><h1>That did not work</h1><p>{e(sentence)}</p><p><a href="/">Back to the conversation</a></p></main>'
+    response = page("That did not work", text)
+    response.status_code = status
+    return response
+
+
+def _notice(code: str, face: Face) -> str:
+    if not code:
+        return ""
+    return notices.sentence(code, face.name) if code in notices.NOTICES else KEPT
 
 
 def page(title: str, content: str, background: BackgroundTask | None = None) -> Response:
