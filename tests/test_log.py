@@ -66,14 +66,13 @@ def test_a_secret_is_blotted_out_under_any_name(secret: str) -> None:
     assert told["room"] == "lobby"
 
 
-@pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
 @pytest.mark.parametrize(
-    "wrap", [lambda s: [s], lambda s: {"deep": [{"value": s}]}, lambda s: (1, s)], ids=["list", "dict", "tuple"]
+    "facts", [list(SECRETS.values()), {"deep": [SECRETS]}, (SECRETS,)], ids=["list", "dict", "tuple"]
 )
-def test_a_secret_is_blotted_out_however_deep(secret: str, wrap: Any) -> None:
-    told = json.dumps(redacted(facts=wrap(secret)))
+def test_a_secret_is_blotted_out_however_deep(facts: Json) -> None:
+    told = json.dumps(redacted(facts=facts))
 
-    assert secret.split("Bearer ")[-1].split("\n")[0] not in told
+    assert [word for word in ("sk-abc", "AAF-abc", "MHcCAQEE", "abc.def") if word in told] == []
 
 
 def test_a_secret_name_counts_however_deep() -> None:

@@ -18,7 +18,7 @@ from teehee.vault import doors
 from teehee.vault.server import serve
 from teehee.wire import boot, child, frames
 from teehee.wire.client import Client
-from vaults import config, configure, reply, vault_at, verified, witness
+from vaults import config, configure, intents, reply, vault_at, verified, witness
 
 Json = Any
 METHODS = {
@@ -186,6 +186,30 @@ async def test_a_stopped_vault_leaves_no_socket_and_a_whole_store(tmp_path: Path
     assert not (tmp_path / "vault.db-wal").exists()
     with contextlib.closing(sqlite3.connect(tmp_path / "vault.db")) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+async def test_what_waits_when_a_vault_closes_is_committed_and_told(tmp_path: Path) -> None:
+    faults: list[Json] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: faults.append(context))
+    async with vault_at(tmp_path, config("Ada")) as vault:
+        await vault.gate("event.witness", witness())
+        waiting = asyncio.ensure_future(vault.submit(reply()))
+        await asyncio.sleep(0)  # it is asked now, and not yet committed
+    async with asyncio.timeout(5):
+        (effect,) = await waiting
+
+    assert faults == []
+    async with vault_at(tmp_path, config("Ada")) as vault:
+        assert intents(await vault.verified()) == [effect["id"]]
+
+
+async def test_what_is_asked_of_a_closed_vault_is_told_so(tmp_path: Path) -> None:
+    async with vault_at(tmp_path, config("Ada")) as vault:
+        await vault.gate("event.witness", witness())
+
+    async with asyncio.timeout(5):
+        with pytest.raises(Unavailable):
+            await vault.submit(reply())
 
 
 async def test_a_vault_that_starts_ends_what_nobody_came_for(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ class Inbox:
         for effect in effects:
             self.desk.recent.add(message.room_id, message.agent_id, turns.spoken(agent, effect))
         self.afterwards.expect(row, effects)
-        log.info("reply_committed", agent=agent.character.name, source=row.event.source, parts=len(effects))
+        log.debug("reply_committed", agent=agent.character.name, source=row.event.source, parts=len(effects))
 
     async def _end(self, row: Row, code: str) -> None:
         await self.store.commit.run(lambda: self.store.close_row(row.seq, "ended", code))
