@@ -56,6 +56,7 @@ class GroupCommit:
         self.db = db
         self.on_undo = on_undo
         self._waiting: list[_Waiting] = []
+        self._closed = False
 
     @overload
     def run(self, operation: Callable[[], T]) -> "asyncio.Future[T]": ...
@@ -65,13 +66,23 @@ class GroupCommit:
         """The operation's value once it is on disk, or what `then`, called right after the commit, makes of it."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
+        if self._closed:
+            future.set_exception(Unavailable("this process is stopping", code="stopping"))
+            return future
         if not self._waiting:
             loop.call_soon(self._flush)
         self._waiting.append((operation, then, future))
         return future
 
+    def close(self) -> None:
+        """Commits what waits; whoever comes later is told that this process is stopping."""
+        self._flush()
+        self._closed = True
+
     def _flush(self) -> None:
         group, self._waiting = self._waiting, []
+        if not group:
+            return
         results: list[tuple[Any, BaseException | None]] = []
         try:
             self.db.execute("BEGIN IMMEDIATE")

@@ -19,11 +19,18 @@ BLOT = "[redacted]"
 def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Blots out values under secret-looking names and secret-looking values under any name."""
     for name, value in event.items():
-        if SECRET_NAMES.search(name):
-            event[name] = BLOT
-        elif isinstance(value, str):
-            event[name] = SECRET_SHAPES.sub(BLOT, value)
+        event[name] = BLOT if SECRET_NAMES.search(name) else _blotted(value)
     return event
+
+
+def _blotted(value: Any) -> Any:
+    if isinstance(value, str):
+        return SECRET_SHAPES.sub(BLOT, value)
+    if isinstance(value, dict):
+        return {name: BLOT if SECRET_NAMES.search(str(name)) else _blotted(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_blotted(item) for item in value]
+    return value
 
 
 def configure(process: str, level: str = "info") -> None:

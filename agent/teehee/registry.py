@@ -97,7 +97,7 @@ def _import(name: str, found: dict[str, Found]) -> Plugin:
         raise PluginError(name, "is not installed", hint=f"pip install teehee-{name}, or take it out of the character")
     try:
         value = found[name].entry.load()
-    except Exception as error:  # a plugin's import may raise anything
+    except (Exception, SystemExit) as error:  # a plugin's import may raise anything
         raise PluginError(name, f"cannot be imported: {type(error).__name__}: {error}") from error
     if not isinstance(value, Plugin):
         raise PluginError(name, f"its entry point names {type(value).__name__}, expected a teehee.plugin.Plugin")

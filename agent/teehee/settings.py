@@ -48,7 +48,13 @@ class Settings(BaseModel):
     @classmethod
     def _plain_url(cls, value: str) -> str:
         parts = urlsplit(value)
-        if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username):
+        if value and (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or parts.query
+            or parts.username
+            or parts.port == 0
+        ):
             raise ValueError("expected http(s)://host[:port]/path without a query or credentials")
         return value.rstrip("/")
 

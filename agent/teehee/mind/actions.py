@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -29,12 +30,13 @@ def find(actions: Sequence[Action], name: str) -> Action | None:
     return None
 
 
-def arguments(action: Action, parameters: Mapping[str, Json]) -> tuple[Any, ...]:
+def arguments(action: Action, named: str, parameters: Mapping[str, Json]) -> tuple[Any, ...]:
     """The handler's arguments after the turn. Raises AskAgain, naming the field that is wrong."""
     if action.arguments is None:
         return ()
+    given = parameters.get(action.name, parameters.get(named, {}))
     try:
-        return (action.arguments.model_validate(parameters.get(action.name, {})),)
+        return (action.arguments.model_validate(given),)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "arguments"
@@ -46,11 +48,13 @@ async def run(turn: Turn, decision: Decision) -> list[Result]:
 
     Raises AskAgain before anything has run when arguments are wrong, ActionFailed when nothing worked.
     """
-    found = [(name, find(turn.actions, name)) for name in decision.actions]
-    chosen = [(action, arguments(action, decision.parameters)) for _, action in found if action is not None]
-    for name, action in found:
+    chosen = []
+    for name in decision.actions:
+        action = find(turn.actions, name)
         if action is None:
             log.info("action_unknown", action=name)
+        else:
+            chosen.append((action, arguments(action, name, decision.parameters)))
     if not chosen and decision.text:
         return [Result(decision.text)]
     results, failures = [], []
@@ -64,22 +68,38 @@ async def run(turn: Turn, decision: Decision) -> list[Result]:
     return results
 
 
-def is_silence(decision: Decision) -> bool:
-    """Did the model choose to say nothing? IGNORE beside words means the words (Eliza's rule)."""
-    return bool(decision.actions) and set(decision.actions) <= SILENT and not decision.text
+def audible(decision: Decision) -> Decision:
+    """The decision without IGNORE and NONE: beside words they count for nothing (Eliza's rule)."""
+    loud = tuple(name for name in decision.actions if name not in SILENT)
+    if not loud and decision.text:
+        loud = ("REPLY",)
+    return replace(decision, actions=loud)
+
+
+def fits(turn: Turn, action: Action) -> bool:
+    """Is the action open to this turn? One that cannot tell is not."""
+    try:
+        return action.fits is None or action.fits(turn)
+    except Exception as error:
+        log.warning("action_fits_failed", action=action.name, error=f"{type(error).__name__}: {error}")
+        return False
 
 
 async def _run_one(turn: Turn, action: Action, given: tuple[Any, ...]) -> Result:
-    if action.fits is not None and not action.fits(turn):
+    if not fits(turn, action):
         return Result()
     try:
         async with asyncio.timeout(ACTION_SECONDS):
-            return await action.handler(turn, *given)
+            result = await action.handler(turn, *given)
     except ActionFailed:
         raise
     except Exception as error:
         log.exception("action_failed", action=action.name)
         raise ActionFailed(f"{action.name} failed: {type(error).__name__}") from error
+    if not isinstance(result, Result):
+        log.warning("action_failed", action=action.name, error=f"gave {type(result).__name__}, expected a Result")
+        raise ActionFailed(f"{action.name} gave no Result")
+    return result
 
 
 def _plain(name: str) -> str:

@@ -96,7 +96,7 @@ class Afterwards:
             await self._judge(agent, done, delivered)
 
     async def _judge(self, agent: Agent, done: _Open, delivered: list[Effect]) -> None:
-        turn = turns.begin(self.desk, agent, done.row.event)
+        turn = turns.begin(self.desk, agent, done.row.event, part="after")
         turn.reply = "\n".join(effect.text for effect in delivered)
         for evaluator in agent.evaluators:
             try:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from teehee.errors import Unavailable
+from teehee.errors import AskAgain, Unavailable
 from teehee.log import get_logger
 from teehee.mind import respond
 from teehee.mind import turn as turns
@@ -182,7 +182,11 @@ class Inbox:
         """The gate's `turn.show`: how a message stands and which actions were chosen for it."""
         asked = strict.parse(_Asked, params)
         state, code, answer = self.store.row_state(asked.agent, asked.source, asked.event)
-        return {"state": state, "code": code, "actions": list(respond.parse(answer).actions) if answer else []}
+        try:
+            actions = respond.parse(answer or "").actions
+        except AskAgain:
+            actions = ()
+        return {"state": state, "code": code, "actions": list(actions)}
 
     def history(self, params: dict[str, Json]) -> Json:
         """The gate's `room.history`: what people said in a room, oldest first."""

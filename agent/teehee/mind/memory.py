@@ -16,15 +16,16 @@ Json = Any
 class RoomMemory:
     """Memories of one turn. Ids follow from the message, so a turn run again remembers nothing twice."""
 
-    def __init__(self, store: MindStore, message: Message) -> None:
+    def __init__(self, store: MindStore, message: Message, part: str) -> None:
         self.store = store
+        self.part = part
         self.message = message
         self._numbers = itertools.count()
 
     async def remember(self, text: str, table: str, data: Mapping[str, Json]) -> None:
         said = self.message
         memory = Memory(
-            id=ids.string_to_uuid(f"{said.id}/{table}/{next(self._numbers)}"),
+            id=ids.string_to_uuid(f"{said.id}/{self.part}/{table}/{next(self._numbers)}"),
             type=table,
             created_at=time.time_ns() // 1_000_000,
             content={"text": text, "data": dict(data)},

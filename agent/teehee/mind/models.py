@@ -10,7 +10,7 @@ import aiohttp
 import yarl
 
 from teehee.errors import AskAgain, Unavailable
-from teehee.mind import prompt, respond
+from teehee.mind import actions, prompt, respond
 from teehee.plugin import Character, ModelHandler, State, Turn
 from teehee.wire import boot, paths
 
@@ -34,7 +34,7 @@ class Classic:
         self.skill = classic.Skill
 
     async def answer(self, turn: Turn, stable: State, fresh: State, reason: str) -> str:
-        skills = [self.skill(a.name, a.similes, a.description) for a in turn.actions if a.fits is None or a.fits(turn)]
+        skills = [self.skill(a.name, a.similes, a.description) for a in turn.actions if actions.fits(turn, a)]
         said = [line.text for line in turn.recent if line.own]
         found = self.brain.answer(turn.message.text, said=said, skills=skills, speaker=turn.message.name)
         return respond.write(found.text, found.actions)

@@ -37,7 +37,7 @@ class Recent:
         return ring
 
     def _load(self, room_id: str, agent_id: str) -> "_Ring":
-        latest = self.store.latest(room_id, "messages", LONGEST)
+        latest = self.store.latest(room_id, "messages", LONGEST + len(self.waiting))
         past = [memory for memory in reversed(latest) if memory.id not in self.waiting]
         lines = [
             Spoken(str(m.content.get("name", "")), str(m.content.get("text", "")), m.entity_id == agent_id)

@@ -18,7 +18,7 @@ class StateComposer:
     def __init__(self, providers: Sequence[Provider]) -> None:
         ordered = sorted(providers, key=lambda p: p.position)
         self.providers = ordered
-        self._stable = [p for p in ordered if p.stable and not p.dynamic]
+        self._stable = [p for p in ordered if p.stable and not p.dynamic and not p.private]
         self._fresh = [p for p in ordered if not p.stable and not p.dynamic and not p.private]
         self._kept: OrderedDict[tuple[str, str, str], State] = OrderedDict()
 
@@ -28,11 +28,12 @@ class StateComposer:
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
-        state = await compose(turn, self._stable)
-        self._kept[key] = state
-        if len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
-        return state
+        told = await _ask_all(turn, self._stable)
+        if None not in told:  # one that failed is asked again next time
+            self._kept[key] = _joined(self._stable, told)
+            if len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return _joined(self._stable, told)
 
     async def fresh(self, turn: Turn, named: Iterable[str] = ()) -> State:
         """What is true of this very turn, and the dynamic providers the model named."""
@@ -45,18 +46,30 @@ class StateComposer:
 
 
 async def compose(turn: Turn, providers: Sequence[Provider]) -> State:
-    """The state of these providers, in their order."""
-    told = await asyncio.gather(*(_ask(provider, turn) for provider in providers))
-    texts = {provider.name: given.text for provider, given in zip(providers, told, strict=True)}
-    values = {name: value for given in told for name, value in given.values.items()}
-    return State(texts, values)
+    """The state of these providers, in their order; a failing one tells nothing."""
+    return _joined(providers, await _ask_all(turn, providers))
 
 
-async def _ask(provider: Provider, turn: Turn) -> Provided:
+async def _ask_all(turn: Turn, providers: Sequence[Provider]) -> list[Provided | None]:
+    return await asyncio.gather(*(_ask(provider, turn) for provider in providers))
+
+
+def _joined(providers: Sequence[Provider], told: Sequence[Provided | None]) -> State:
+    given = [one or Provided() for one in told]
+    texts = {provider.name: one.text for provider, one in zip(providers, given, strict=True)}
+    return State(texts, {name: str(value) for one in given for name, value in one.values.items()})
+
+
+async def _ask(provider: Provider, turn: Turn) -> Provided | None:
+    """What the provider tells; None when it failed, which is logged by its name."""
     try:
         async with asyncio.timeout(PROVIDER_SECONDS):
             given = await provider.get(turn)
+        if isinstance(given, str):
+            return Provided(given)
+        if not isinstance(given, Provided) or not isinstance(given.text, str):
+            raise TypeError(f"gave {type(given).__name__}, expected text or Provided")
     except Exception as error:  # the action runner's rule: a plugin's failure is its own
         log.warning("provider_failed", provider=provider.name, error=f"{type(error).__name__}: {error}")
-        return Provided()
-    return Provided(given) if isinstance(given, str) else given
+        return None
+    return given

@@ -17,7 +17,7 @@ from teehee.mind import actions, models, prompt, respond
 from teehee.mind.agent import Agent
 from teehee.mind.memory import RoomMemory
 from teehee.mind.recent import Recent
-from teehee.plugin import Message, Part, Result, Spoken, Turn
+from teehee.plugin import Message, Part, Result, Spoken, State, Turn
 from teehee.store.mind_store import MindStore, Row
 from teehee.wire import failpoints, strict
 from teehee.wire.client import Client
@@ -65,8 +65,11 @@ async def run(desk: Desk, agent: Agent, row: Row) -> list[Effect]:
     return await _submit(desk, row.event, parts)
 
 
-def begin(desk: Desk, agent: Agent, event: Event) -> Turn:
-    """The turn as plugins see it: who, where, when, and chance seeded by the message."""
+def begin(desk: Desk, agent: Agent, event: Event, *, part: str = "turn") -> Turn:
+    """The turn as plugins see it: who, where, when, and chance seeded by the message.
+
+    `part` is `turn` or `after`: what each of them remembers has ids of its own.
+    """
     message = message_of(event)
     now = datetime.fromtimestamp(event.at / 1000, UTC)
     return Turn(
@@ -75,7 +78,7 @@ def begin(desk: Desk, agent: Agent, event: Event) -> Turn:
         now=now,
         random=random.Random(f"{message.id}"),
         sample=random.Random(f"{message.room_id}/{now:%Y-%m-%d}"),
-        memory=RoomMemory(desk.store, message),
+        memory=RoomMemory(desk.store, message, part),
         recent=desk.recent.lines(message.room_id, message.agent_id),
         actions=agent.actions,
         providers=agent.state.providers,
@@ -103,12 +106,14 @@ def message_of(event: Event) -> Message:
 
 async def _decide(desk: Desk, agent: Agent, turn: Turn, row: Row) -> list[str]:
     """The texts of this turn. What does not parse or may not be shown is asked again, once, with the reason."""
+    stable, fresh = await agent.state.stable(turn), await agent.state.fresh(turn)
+    turn.state = State({**stable.texts, **fresh.texts}, {**stable.values, **fresh.values})
     answer, reason = row.answer, ""
     for attempt in (1, 2):
         try:
             if answer is None:
                 failpoints.hit("mind.model.before-call")
-                answer = await _ask(agent, turn, reason)
+                answer = await _ask(agent, turn, stable, fresh, reason)
                 failpoints.hit("mind.model.after-call")
                 _journal(desk, row, answer)
             return await _act(agent, turn, respond.parse(answer))
@@ -120,9 +125,8 @@ async def _decide(desk: Desk, agent: Agent, turn: Turn, row: Row) -> list[str]:
     raise AssertionError("unreachable: the second attempt returns or raises")
 
 
-async def _ask(agent: Agent, turn: Turn, reason: str) -> str:
-    stable = await agent.state.stable(turn)
-    fresh = await agent.state.fresh(turn)
+async def _ask(agent: Agent, turn: Turn, stable: State, fresh: State, reason: str) -> str:
+    """The brain's answer; asked once more when it wants to consult providers first."""
     answer = await models.within(agent.brain, agent.patience, turn, stable, fresh, reason)
     named = _providers_named(answer)
     if named and not reason and agent.state.offers(named):
@@ -154,15 +158,19 @@ def _journal(desk: Desk, row: Row, answer: str) -> None:
 
 
 async def _act(agent: Agent, turn: Turn, decision: respond.Decision) -> list[str]:
-    if actions.is_silence(decision):
+    """Runs what was decided; gives the words to send. Raises Ending when there are to be none."""
+    decision = actions.audible(decision)
+    if not decision.actions:
         raise Ending("ignored")
     ours = prompt.instructions(agent.character.name)
     turn.reply = _shown(decision.text, ours) if decision.text else ""
     results = await actions.run(turn, decision)
     texts = [text for result in results if (text := _result_text(result, turn, ours))]
-    if not texts:
-        raise Ending("ignored") if actions.is_silence(decision) else AskAgain("it had no words to say")
-    return texts
+    if texts:
+        return texts
+    if set(decision.actions) == {"REPLY"}:
+        raise AskAgain("it had no words to say")
+    raise Ending("ignored")  # an action ran: asking again would run it twice
 
 
 def _shown(text: str, ours: Sequence[str]) -> str:

@@ -47,6 +47,7 @@ class MindStore:
         self._known: set[tuple[str, str]] = set()  # (room, entity) pairs whose rows are there
 
     def close(self) -> None:
+        self.commit.close()
         self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self.db.close()
 

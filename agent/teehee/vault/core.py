@@ -26,7 +26,7 @@ class Core:
         self.identities = Identities(self.db, ring)
         self.secrets = Secrets(self.db, Seal(root))
         self.ledger = Ledger(self.db, self.log, self.identities, Seal(root))
-        self.commit = commit.GroupCommit(self.db, on_undo=self.log.forget_edges)
+        self.commit = commit.GroupCommit(self.db, on_undo=self._forget)
         self._last_ms = 0
 
     @classmethod
@@ -39,6 +39,12 @@ class Core:
         self._last_ms = max(self._last_ms, time.time_ns() // 1_000_000)
         return self._last_ms
 
+    def _forget(self) -> None:
+        self.log.forget_edges()
+        self.identities.forget_stops()
+
     def close(self) -> None:
+        """Commits what waits, then closes; what is asked later is told that this vault is stopping."""
+        self.commit.close()
         self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self.db.close()

@@ -110,11 +110,18 @@ class Identities:
         )  # fmt: skip
         return replace(agent, identity=replace(identity, name=config.name, epoch=epoch, log=log))
 
-    def write_stopped(self, agent: str, stopped: bool) -> Agent:
-        """The agent stopped or running, with its record stored, inside the caller's transaction."""
+    def set_stopped(self, agent: str, stopped: bool) -> Agent:
+        """The agent stopped or running from here on, inside the caller's transaction."""
         found = self.get(agent)
         self.db.execute("UPDATE identities SET stopped=? WHERE agent=?", (int(stopped), agent))
-        return replace(found, identity=replace(found.identity, stopped=stopped))
+        self.agents[agent] = replace(found, identity=replace(found.identity, stopped=stopped))
+        return self.agents[agent]
+
+    def forget_stops(self) -> None:
+        """Reads again who is stopped: a transaction that changed it may have been undone."""
+        for agent, stopped in self.db.execute("SELECT agent, stopped FROM identities").fetchall():
+            if (found := self.agents.get(agent)) is not None:
+                self.agents[agent] = replace(found, identity=replace(found.identity, stopped=bool(stopped)))
 
 
 def _origin(key_id: str) -> str:

@@ -45,7 +45,8 @@ class OwnerDoor:
         }
         if request.method not in methods:
             raise Refused("owner.method-unknown", f"no {request.method[:64]!r}; known are {', '.join(methods)}")
-        await self.core.commit.run(lambda: self.desk.take_number(envelope.key, request.seq))
+        if request.method not in ("stop", "resume"):  # these take their number in the commit of the order itself
+            await self.core.commit.run(lambda: self.desk.take_number(envelope.key, request.seq))
         return await methods[request.method](envelope, request)
 
     async def _configure(self, envelope: Envelope, request: Request) -> Json:
@@ -107,19 +108,21 @@ class OwnerDoor:
         kind = leaf.Stop if stopped else leaf.Resume
 
         def write() -> list[Agent]:
+            self.desk.take_number(envelope.key, request.seq)
             now = self.core.now_ms()
             written = []
-            for agent in dict.fromkeys(agents):
-                if self.core.identities.get(agent).identity.stopped == stopped:
+            known = [self.core.identities.get(agent) for agent in dict.fromkeys(agents)]
+            for agent in known:
+                if agent.identity.stopped == stopped:
                     continue
-                changed = self.core.identities.write_stopped(agent, stopped)
+                changed = self.core.identities.set_stopped(agent.identity.agent, stopped)
                 identity = changed.identity
                 entry = kind(agent=identity.key_id, at=now, epoch=identity.epoch, by=envelope.key, seq=request.seq)
                 self.core.log.append(identity.log, entry)
                 written.append(changed)
             return written
 
-        changed = [agent.identity for agent in await self.core.commit.run(write, self._in_force)]
+        changed = [agent.identity for agent in await self.core.commit.run(write)]
         for identity in changed:
             self.push("gate", "agent.stopped" if stopped else "agent.resumed", {"agent": identity.agent})
             log("agent_stopped" if stopped else "agent_resumed", agent=identity.name)

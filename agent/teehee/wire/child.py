@@ -7,10 +7,11 @@ is gone, so no child ever outlives it.
 import asyncio
 import gc
 import json
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from teehee.errors import TeeheeError
 from teehee.wire import strict
@@ -23,14 +24,15 @@ BOOT_LIMIT = 64 << 20
 class Life:
     """What a child may ask of its own life: has it been told to drain, or to stop?"""
 
-    def __init__(self) -> None:
+    def __init__(self, status: TextIO) -> None:
+        self.status = status
         self.draining = asyncio.Event()
         self.stopping = asyncio.Event()
 
     def ready(self, **facts: Json) -> None:
         """Tells the supervisor that every socket of this process is open."""
         gc.freeze()  # what a start has built stays; the collector need not walk it again
-        _tell({"ready": facts})
+        _tell(self.status, {"ready": facts})
 
     def stop(self) -> None:
         self.draining.set()
@@ -39,17 +41,19 @@ class Life:
 
 def run(kind: type[T], main: Callable[[T, Life], Awaitable[None]], runner: "asyncio.Runner | None" = None) -> None:
     """Runs `main` until it is told to stop; an error that people can mend goes out as the status line."""
+    status = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what else is printed in this process, by a plugin say, must not be taken for a status line
     with runner or asyncio.Runner() as loop_runner:
         try:
-            loop_runner.run(_live(kind, main))
+            loop_runner.run(_live(kind, main, status))
         except TeeheeError as error:
-            _tell({"error": str(error), "hint": error.hint, "exit": error.exit_code})
+            _tell(status, {"error": str(error), "hint": error.hint, "exit": error.exit_code})
             sys.exit(error.exit_code)
 
 
-async def _live(kind: type[T], main: Callable[[T, Life], Awaitable[None]]) -> None:
+async def _live(kind: type[T], main: Callable[[T, Life], Awaitable[None]], status: TextIO) -> None:
     loop = asyncio.get_running_loop()
-    life = Life()
+    life = Life(status)
     loop.add_signal_handler(signal.SIGTERM, life.stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to answer
     reader = asyncio.StreamReader(limit=BOOT_LIMIT)
@@ -69,6 +73,6 @@ async def _listen(reader: asyncio.StreamReader, life: Life) -> None:
     life.stop()
 
 
-def _tell(status: dict[str, Json]) -> None:
-    sys.stdout.write(json.dumps(status) + "\n")
-    sys.stdout.flush()
+def _tell(status: TextIO, told: dict[str, Json]) -> None:
+    status.write(json.dumps(told) + "\n")
+    status.flush()
