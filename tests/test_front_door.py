@@ -25,6 +25,7 @@ from teehee.supervisor.folder import DataFolder
 from teehee.supervisor.plan import built_in
 from teehee.testing import Running, ScriptedModel, TerminalPerson, WebPerson, running, teehee
 from teehee.testing.command_line import command_line, started
+from teehee.testing.processes import free_port
 from teehee.testing.scripted_model import Script, block, heard
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -637,9 +638,3 @@ def accepted_in_room(agent: Running, room: str) -> list[str]:
     db.close()
     events = [json.loads(body) for (body,) in rows]
     return [event["text"].rsplit(" ", 1)[1] for event in events if event["room"] == room]
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])

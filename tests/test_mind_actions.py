@@ -148,16 +148,17 @@ async def test_an_action_that_does_not_fit_does_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("decision", "silent"),
+    ("decision", "loud"),
     [
-        (Decision(actions=("IGNORE",)), True),
-        (Decision(actions=("NONE",)), True),
-        (Decision(actions=("IGNORE", "NONE")), True),
-        (Decision("words", ("IGNORE",)), False),
-        (Decision(actions=("REPLY", "IGNORE")), False),
-        (Decision("words", ("REPLY",)), False),
+        (Decision(actions=("IGNORE",)), ()),
+        (Decision(actions=("NONE",)), ()),
+        (Decision(actions=("IGNORE", "NONE")), ()),
+        (Decision("words", ("IGNORE",)), ("REPLY",)),
+        (Decision("words", ("REPLY", "IGNORE")), ("REPLY",)),
+        (Decision(actions=("WATER", "NONE")), ("WATER",)),
+        (Decision("words", ("REPLY",)), ("REPLY",)),
     ],
     ids=str,
 )
-def test_silence_is_ignore_or_none_without_words(decision: Decision, silent: bool) -> None:
-    assert actions.is_silence(decision) is silent
+def test_ignore_and_none_count_for_nothing_beside_words_or_deeds(decision: Decision, loud: tuple[str, ...]) -> None:
+    assert actions.audible(decision).actions == loud

@@ -1,8 +1,10 @@
 """A plugin from outside: installed beside us, found, fired, remembered, removed; and what a broken one may not do."""
 
 import asyncio
+import contextlib
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -67,7 +69,7 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ours = ["--no-deps", "--no-build-isolation", "--target", str(target), str(source)]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index", *ours]
     uv = [
-        str(shutil.which("uv", path=f"{Path(sys.executable).parent}:{shutil.os.defpath}")),
+        str(shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.defpath}")),
         "pip",
         "install",
         "--quiet",
@@ -90,6 +92,7 @@ class Stage:
         return ["\n".join(m["content"] for m in r["messages"]) for r in self.model.requests if heard(r) == text]
 
 
+@contextlib.asynccontextmanager
 async def staged(folder: Path, plugin_path: Path, *names: str, **answers: str) -> AsyncIterator[Stage]:
     """Ada with these plugins, run for one test; `answers` are the model's, by message."""
 
@@ -122,7 +125,7 @@ async def test_an_outside_plugin_fires_remembers_and_can_be_removed(tmp_path: Pa
         "wrong": block("", actions="ROLL_DICE", parameters='{"ROLL_DICE": {"sides": 1}}'),
     }
 
-    async for stage in staged(tmp_path, mine, "dice", **answers):
+    async with staged(tmp_path, mine, "dice", **answers) as stage:
         before = await stage.agent.say("before", id="0")
         rolled = await stage.agent.say("roll", id="1")
         again = await stage.agent.say("roll", id="1")
@@ -143,7 +146,7 @@ async def test_an_outside_plugin_fires_remembers_and_can_be_removed(tmp_path: Pa
     for path in mine.iterdir():
         shutil.rmtree(path)
     listed = await teehee("plugins", "--json", "--plugin-path", mine)
-    async for stage in staged(tmp_path, mine, "dice"):
+    async with staged(tmp_path, mine, "dice") as stage:
         told = await stage.agent.say("without", id="4")
 
     assert [found["name"] for found in listed.json] == ["bootstrap"]
@@ -223,7 +226,7 @@ async def test_a_plugin_that_breaks_at_the_start_stops_no_agent(tmp_path: Path, 
     (tmp_path / "plugins").mkdir()
     add(tmp_path / "plugins", name, BROKEN[name])
 
-    async for stage in staged(tmp_path, tmp_path / "plugins", name):
+    async with staged(tmp_path, tmp_path / "plugins", name) as stage:
         told = await stage.agent.say("still there?", id="1")
 
     assert told["messages"][0]["text"] == "heard: still there?"
@@ -237,7 +240,7 @@ async def test_plugins_that_break_in_a_turn_stop_no_answer(tmp_path: Path) -> No
         add(tmp_path / "plugins", name, BROKEN[name])
     answers = {"break": block("", actions="BREAK"), "both": block("anyway", actions="BREAK,REPLY")}
 
-    async for stage in staged(tmp_path, tmp_path / "plugins", *names, **answers):
+    async with staged(tmp_path, tmp_path / "plugins", *names, **answers) as stage:
         told = [await stage.agent.say(text, id=text) for text in ("hello", "break", "both", "wait", "hello again")]
 
     words = [[message["text"] for message in item["messages"]] for item in told]

@@ -1,6 +1,7 @@
 """The owner's channel: only a signed and numbered request counts, each number once; a stop is a leaf."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ import pytest
 from teehee.errors import Refused, TeeheeError, Unavailable
 from teehee.evidence import leaf
 from teehee.supervisor.owner import Owner
+from teehee.tee.guest import DeveloperGuest
+from teehee.vault.core import Core
+from teehee.vault.keyring import KeyRing
 from teehee.vault.owner import OwnerDesk
 from teehee.wire import owner as wire
 from teehee.wire.strict import Malformed
-from vaults import Vault, config, envelope, reply, rule_of, vault_at, witness
+from vaults import Vault, config, configure, envelope, reply, rule_of, vault_at, witness
 
 Json = Any
 LATER = 2**52  # a sequence number beyond what the clock gives
@@ -175,6 +179,16 @@ async def test_a_signed_body_of_another_shape_is_refused_and_no_crash(vault: Vau
         await send(vault, {"body": body, "key": key.public.hex(), "signature": signature})
 
 
+@pytest.mark.parametrize(
+    "body", [None, 1, {"seq": 1}, ["stop"], "\ud800"], ids=["null", "number", "object", "list", "surrogate"]
+)
+async def test_a_body_that_is_no_text_is_refused_and_no_crash(vault: Vault, body: Json) -> None:
+    signed = envelope(vault.owner_key, LATER, "stop", {})
+
+    with pytest.raises(TeeheeError):
+        await send(vault, signed | {"body": body})
+
+
 async def test_an_owner_is_not_cut_short_by_many_secrets(vault: Vault) -> None:
     secrets = {f"ada/KEY_{number}": "x" * 1000 for number in range(100)}
 
@@ -268,14 +282,93 @@ async def test_a_stop_outlives_a_restart(tmp_path: Path) -> None:
 
 async def test_no_intent_stands_behind_a_stop_even_in_the_same_commit(vault: Vault) -> None:
     async def hear_and_answer() -> list[Json]:
-        await vault.gate("event.witness", witness("e1"))  # shares its commit with the number of the stop
-        return await vault.submit(reply("e1"))  # so this one comes right behind the stop itself
+        await vault.gate("event.witness", witness("e2"))
+        return await vault.submit(reply("e2"))
 
-    _, answer = await asyncio.gather(vault.owner("stop"), hear_and_answer(), return_exceptions=True)
+    await vault.gate("event.witness", witness("e1"))
+    _, *answers = await asyncio.gather(
+        vault.owner("stop"), vault.submit(reply("e1")), hear_and_answer(), return_exceptions=True
+    )
 
     assert [one.type for one in await vault.verified()] == ["genesis", "stop"]
+    assert [one.rule for one in answers if isinstance(one, Refused)] == ["base.stopped"] * 2
+
+
+async def test_a_stop_stands_though_a_configuration_shares_its_commit(vault: Vault) -> None:
+    async def stop_right_behind() -> Json:
+        await vault.gate("event.witness", witness("e1"))  # shares its commit with the number of the configuration
+        return await vault.owner("stop", {"agents": ["agent-ada"]})
+
+    await asyncio.gather(vault.owner("configure", configure([config("Ada"), config("Eve")])), stop_right_behind())
+
+    assert [one.type for one in await vault.verified()] == ["genesis", "epoch", "stop"]
+    assert (await stopped(vault))["Ada"]
+    assert await rule_of(vault.submit(reply("e1"))) == "base.stopped"
+
+
+async def test_a_stop_stands_though_a_configuration_was_under_way(tmp_path: Path) -> None:
+    class SlowGuest(DeveloperGuest):
+        """Takes its time over a key, as a guest agent behind a socket does."""
+
+        slow = False
+        asked, go = asyncio.Event(), asyncio.Event()
+
+        async def get_key(self, path: str) -> bytes:
+            if self.slow:
+                self.asked.set()
+                await self.go.wait()
+            return await super().get_key(path)
+
+    guest = SlowGuest(tmp_path / "developer-seed")
+    ring = KeyRing(guest)
+    vault = Vault(Core(tmp_path, ring, await ring.seal_root()), Owner(tmp_path / "owner-key"))
+    with contextlib.closing(vault.core):
+        await vault.owner("configure", configure([config("Ada")]))
+        guest.slow = True
+        configuring = asyncio.ensure_future(vault.owner("configure", configure([config("Ada"), config("Eve")])))
+        await guest.asked.wait()
+        await vault.owner("stop", {"agents": ["agent-ada"]})
+        guest.go.set()
+        await configuring
+
+        assert await stopped(vault) == {"Ada": True, "Eve": False}
+        assert await rule_of(vault.answered("e1")) == "base.stopped"
+
+
+async def test_a_policy_rules_over_what_stands_behind_it_even_in_the_same_commit(vault: Vault) -> None:
+    async def answer_right_behind() -> list[Json]:
+        await vault.gate("event.witness", witness("e1"))
+        return await vault.submit(reply("e1", "one", "two"))
+
+    tighter = configure([config("Ada", parts_per_reply=1), config("Eve")])
+    _, answer = await asyncio.gather(vault.owner("configure", tighter), answer_right_behind(), return_exceptions=True)
+
     assert isinstance(answer, Refused)
-    assert answer.rule == "base.stopped"
+    assert answer.rule == "base.too-many-parts"
+    assert [one.type for one in await vault.verified()] == ["genesis", "epoch", "policy"]
+
+
+async def test_two_configurations_at_once_are_two_epochs(vault: Vault) -> None:
+    wanted = configure([config("Ada"), config("Eve")])
+
+    told = await asyncio.gather(vault.owner("configure", wanted), vault.owner("configure", wanted))
+
+    assert [[one["epoch"] for one in each["agents"]] for each in told] == [[2, 2], [3, 3]]
+    assert [one.epoch for one in await vault.verified()] == [1, 2, 3]
+
+
+async def test_a_configuration_that_found_the_disk_full_has_not_happened(vault: Vault) -> None:
+    before = await vault.public("agents")
+    (pages,) = vault.core.db.execute("PRAGMA page_count").fetchone()
+    vault.core.db.execute(f"PRAGMA max_page_count={pages}")
+    wider = configure([config("Ada", parts_per_reply=2)], {"ada/KEY": "x" * 60_000})
+    with pytest.raises(Unavailable):
+        await vault.owner("configure", wider)
+    vault.core.db.execute(f"PRAGMA max_page_count={pages + 1000}")
+
+    assert await vault.public("agents") == before
+    assert len(await vault.answered("e1", "one", "two", "three")) == 3
+    assert [one.type for one in await vault.verified()] == ["genesis", *["intent"] * 3]
 
 
 async def test_orders_that_share_a_commit_count_in_their_order(vault: Vault) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import sqlite3
 import stat
 from collections.abc import AsyncIterator
@@ -55,7 +56,7 @@ class ToldLife(child.Life):
     """A life that keeps what it tells its supervisor."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(io.StringIO())
         self.is_ready = asyncio.Event()
         self.facts: Json = None
 

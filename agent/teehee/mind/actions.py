@@ -55,7 +55,9 @@ async def run(turn: Turn, decision: Decision) -> list[Result]:
             log.info("action_unknown", action=name)
         else:
             chosen.append((action, arguments(action, name, decision.parameters)))
-    if not chosen and decision.text:
+    if not chosen:
+        if not decision.text:
+            raise AskAgain("it named no action there is and had no words")
         return [Result(decision.text)]
     results, failures = [], []
     for action, given in chosen:

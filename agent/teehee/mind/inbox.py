@@ -166,9 +166,9 @@ class Inbox:
         self._tries.pop(row.seq, None)
         event = row.event
         message = turns.message_of(event)
+        self.desk.recent.add(message.room_id, message.agent_id, Spoken(message.name, message.text, own=False))
         self.desk.recent.waiting.discard(message.id)
         self.desk.recent.reopened.discard(event.event)
-        self.desk.recent.add(message.room_id, message.agent_id, Spoken(message.name, message.text, own=False))
 
     async def close(self, seconds: float) -> None:
         """Finishes the turns that are running, or gives up on them after `seconds`: their rows stay open."""

@@ -78,12 +78,19 @@ class Child:
             raise self._cannot(f"was not ready within {READY_SECONDS:g} s") from None
         if not line:
             raise self._cannot(f"ended with code {await process.wait()} before it was ready")
-        status = json.loads(line)
-        if "error" in status:
+        return self._status(line)
+
+    def _status(self, line: bytes) -> Json:
+        """What a status line says: the facts of being ready, or the reason of not becoming so, raised."""
+        try:
+            status = json.loads(line)
+            if "ready" in status:
+                return status["ready"]
             error = CannotStart(status["error"], hint=status["hint"])
-            error.exit_code = status["exit"]
-            raise error
-        return status["ready"]
+            error.exit_code = int(status["exit"])
+        except (ValueError, TypeError, KeyError):
+            raise self._cannot(f"said {line[:60]!r}, which is no status line") from None
+        raise error
 
     def tell(self, word: str) -> None:
         """Sends a command line, such as `drain`."""

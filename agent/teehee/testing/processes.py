@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import random
 import signal
+import socket
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,8 +71,18 @@ async def running(
 ) -> AsyncIterator[Running]:
     """Starts vault, gate and mind for `characters` in the folder `data`."""
     told: list[str] = []
+    options.setdefault("port", free_port())
     plan = plans.make(list(characters), {"data": str(data), **options}, failpoint)
     async with Supervisor(plan, told.append, mind_prefix=mind_prefix) as supervisor:
         sockets = plan.folder.sockets
         async with Client(sockets / "terminal.sock") as door, Client(sockets / "vault-public.sock") as public:
             yield Running(supervisor, door, public, told)
+
+
+def free_port() -> int:
+    """A loopback port nobody has, below those the system hands out: a killed gate finds it free when it comes back."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no free port between 20000 and 32000")

@@ -24,8 +24,8 @@ BOOT_LIMIT = 64 << 20
 class Life:
     """What a child may ask of its own life: has it been told to drain, or to stop?"""
 
-    def __init__(self, status: TextIO) -> None:
-        self.status = status
+    def __init__(self, status: TextIO | None = None) -> None:
+        self.status = status or sys.stdout
         self.draining = asyncio.Event()
         self.stopping = asyncio.Event()
 
