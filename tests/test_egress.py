@@ -63,12 +63,14 @@ async def way_out(folder: Path, base_url: str, *, key: str = KEY, timeout_second
     path = folder / "gate.sock"
     server = uvicorn.Server(uvicorn.Config(egress, uds=str(path), log_config=None, lifespan="off", ws="none"))
     serving = asyncio.ensure_future(server.serve())
-    await until(lambda: server.started)
-    async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session:
-        yield Mind(session)
-    server.should_exit = True
-    await serving
-    await egress.close()
+    try:
+        await until(lambda: server.started)
+        async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session:
+            yield Mind(session)
+    finally:
+        server.should_exit = True
+        await serving
+        await egress.close()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -250,6 +252,24 @@ async def test_an_endpoint_that_is_away_is_told_as_unreachable(mind: Mind) -> No
 
     assert answer.refused == (502, "unreachable")
     assert b"never" not in answer.body
+
+
+async def test_a_call_the_mind_has_given_up_is_given_up_here_too(tmp_path: Path) -> None:
+    hung_up = asyncio.Event()
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65536):
+            pass
+        hung_up.set()
+        writer.close()
+
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with way_out(tmp_path, f"http://127.0.0.1:{port}") as mind:
+            with pytest.raises(TimeoutError):
+                await mind.ask(timeout=aiohttp.ClientTimeout(total=0.1))
+
+            await asyncio.wait_for(hung_up.wait(), 5)
 
 
 async def test_one_refused_request_does_not_disturb_the_next(mind: Mind) -> None:

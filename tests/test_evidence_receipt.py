@@ -31,7 +31,7 @@ async def said(tmp_path: Path) -> AsyncIterator[Said]:
     core = await Core.open(VaultBoot(str(tmp_path), str(tmp_path), ()))
     config = AgentConfig("slot", AGENT, "Wren", "0" * 64)
     (agent,) = await core.identities.admit([config])
-    core.identities.take([await core.commit.run(lambda: core.identities.write(agent, config))])
+    await core.commit.run(lambda: core.identities.write(agent, config))
     effects = [await _say(core, f"event{number}") for number in range(3)]
     found = await PublicDoor(core).receipt({"effect": effects[1].id})
     yield Said(core, effects[1], found)

@@ -1,15 +1,17 @@
 """What is secret stays in the vault: it is in no prompt, log, answer or file, and in no other process's start."""
 
 import asyncio
+import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import aiohttp
 import pytest
@@ -130,6 +132,32 @@ async def test_no_process_shows_a_secret_in_proc(stage: Stage, name: str, file: 
     assert leaked((stage.process(name) / file).read_bytes()) == []
 
 
+async def test_the_minds_memory_holds_no_secret(stage: Stage) -> None:
+    maps, memory = stage.process("mind") / "maps", stage.process("mind") / "mem"
+    try:
+        found = [place for piece in pieces(maps.read_text(), memory) for place in leaked(piece)]
+    except PermissionError as error:
+        unavailable(f"another process's memory cannot be read here: {error}")
+
+    assert found == []
+
+
+def pieces(maps: str, memory: Path) -> Iterator[bytes]:
+    """Everything a process has written or may write: its heap, stacks and data."""
+    with memory.open("rb", buffering=0) as file:
+        for start, end in re.findall(r"^([0-9a-f]+)-([0-9a-f]+) rw", maps, re.MULTILINE):
+            file.seek(int(start, 16))
+            with contextlib.suppress(OSError):  # a guard page, or gone since
+                yield file.read(int(end, 16) - int(start, 16))
+
+
+def unavailable(reason: str) -> NoReturn:
+    """Skips, where tools may be missing; else fails."""
+    if os.environ.get("TEEHEE_REQUIRE_TOOLS"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
 async def test_no_file_holds_a_secret_in_plain_sight(stage: Stage) -> None:
     files = [path for path in stage.agent.folder.rglob("*") if path.is_file()]
 
@@ -185,10 +213,7 @@ def own_network() -> list[str]:
     prefix = ["unshare", "--net", "--"]
     tried = shutil.which("unshare") and subprocess.run([*prefix, "true"], capture_output=True, check=False)
     if not tried or tried.returncode:
-        reason = f"unshare --net does not work here: {tried.stderr.decode().strip() if tried else 'not installed'}"
-        if os.environ.get("TEEHEE_REQUIRE_TOOLS"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        unavailable(f"unshare --net does not work here: {tried.stderr.decode().strip() if tried else 'not installed'}")
     return prefix
 
 

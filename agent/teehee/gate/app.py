@@ -58,7 +58,7 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
         site = routes(api, ChatPage(conversation, api, settings.trust), lambda: {"ok": True, "agents": sorted(faces)})
         hosts = LOOPBACK if settings.host in ("127.0.0.1", "localhost", "::1") else None
         await stack.enter_async_context(_listen(SameSite(site, hosts), world))
-        await stack.enter_async_context(_listen(egress, _bind_unix(folder / "gate.sock")))
+        await stack.enter_async_context(_listen(egress, paths.bind(folder / "gate.sock")))
         life.ready(url=url)
         await life.draining.wait()
         doorway.closed = True
@@ -154,15 +154,6 @@ def _bind(host: str, port: int) -> socket.socket:
         sock.setblocking(False)
         return sock
     raise AssertionError("unreachable: the last try binds or raises")
-
-
-def _bind_unix(path: Path) -> socket.socket:
-    path.unlink(missing_ok=True)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    sock.bind(paths.short(path))
-    path.chmod(0o600)
-    sock.setblocking(False)
-    return sock
 
 
 def _shown_host(host: str) -> str:

@@ -41,7 +41,7 @@ class Core:
 
     def _forget(self) -> None:
         self.log.forget_edges()
-        self.identities.forget_stops()
+        self.identities.reread()
 
     def close(self) -> None:
         """Commits what waits, then closes; what is asked later is told that this vault is stopping."""

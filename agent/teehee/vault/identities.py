@@ -3,7 +3,7 @@
 import json
 import secrets
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from teehee import ids
@@ -56,15 +56,12 @@ class Identities:
             admitted[identity.agent] = Agent(identity, policy)
         return list(admitted.values())
 
-    def take(self, agents: Iterable[Agent]) -> None:
-        """These agents are in force now: to be called when what was written of them is committed."""
-        self.agents.update((agent.identity.agent, agent) for agent in agents)
-
     async def recall_all(self) -> None:
         """Every recorded agent, with the policy it last had."""
         for row in self.db.execute(f"SELECT {COLUMNS} FROM identities").fetchall():
             policy = policies.parse(json.loads(row[5]))
-            self.take([Agent(await self._recall(row, policy), policy)])
+            identity = await self._recall(row, policy)
+            self.agents[identity.agent] = Agent(identity, policy)
 
     async def _mint(self, config: AgentConfig, policy: policies.Policy, beside: Mapping[str, Agent]) -> Identity:
         key_id = secrets.token_hex(16)
@@ -95,10 +92,13 @@ class Identities:
         return "" if row is None else str(row[0])
 
     def write(self, agent: Agent, config: AgentConfig) -> Agent:
-        """The agent in its next epoch, with its record stored, inside the caller's transaction."""
+        """The agent in its next epoch from here on, with its record stored, inside the caller's transaction."""
         identity = agent.identity
         policy = json.dumps(dict(config.policy))
-        epoch, log = identity.epoch + 1, identity.log
+        log = identity.log
+        # As it stands now, not as it was admitted: a stop or another configuration may have come between.
+        row = self.db.execute("SELECT epoch, stopped FROM identities WHERE key_id=?", (identity.key_id,)).fetchone()
+        epoch, stopped = (1, False) if row is None else (row[0] + 1, bool(row[1]))
         if identity.minted:
             (log,) = self.db.execute("SELECT COALESCE(MAX(log), 0) + 1 FROM identities").fetchone()
         self.db.execute(
@@ -108,7 +108,9 @@ class Identities:
             (identity.key_id, identity.slot, identity.agent, config.name, identity.log_key, config.package, policy,
              identity.policy_hash, epoch, log),
         )  # fmt: skip
-        return replace(agent, identity=replace(identity, name=config.name, epoch=epoch, log=log))
+        current = replace(identity, name=config.name, epoch=epoch, stopped=stopped, log=log)
+        self.agents[identity.agent] = replace(agent, identity=current)
+        return self.agents[identity.agent]
 
     def set_stopped(self, agent: str, stopped: bool) -> Agent:
         """The agent stopped or running from here on, inside the caller's transaction."""
@@ -117,11 +119,21 @@ class Identities:
         self.agents[agent] = replace(found, identity=replace(found.identity, stopped=stopped))
         return self.agents[agent]
 
-    def forget_stops(self) -> None:
-        """Reads again who is stopped: a transaction that changed it may have been undone."""
-        for agent, stopped in self.db.execute("SELECT agent, stopped FROM identities").fetchall():
-            if (found := self.agents.get(agent)) is not None:
-                self.agents[agent] = replace(found, identity=replace(found.identity, stopped=bool(stopped)))
+    def reread(self) -> None:
+        """Takes the records as they stand in the database: a transaction that changed one may have been undone."""
+        for agent, known in list(self.agents.items()):
+            row = self.db.execute(
+                "SELECT name, epoch, stopped, log, policy FROM identities WHERE agent=?", (agent,)
+            ).fetchone()
+            if row is None:
+                del self.agents[agent]
+                continue
+            name, epoch, stopped, log, config = row
+            policy = policies.parse(json.loads(config))
+            identity = replace(
+                known.identity, name=name, epoch=epoch, stopped=bool(stopped), log=log, policy_hash=policy.hash
+            )
+            self.agents[agent] = Agent(identity, policy)
 
 
 def _origin(key_id: str) -> str:

@@ -59,15 +59,11 @@ class OwnerDoor:
                 self.core.secrets.put(name, value)
             return [self._enter(agent, config) for agent, config in zip(admitted, wanted.agents, strict=True)]
 
-        agents = await self.core.commit.run(write, self._in_force)
+        agents = await self.core.commit.run(write)
         await self.on_configured()
         names = [agent.identity.name for agent in agents]
         log("configured", agents=names, secrets=sorted(wanted.secrets), trust=self.core.ring.trust)
         return {"agents": [asdict(agent.identity) for agent in agents], "trust": self.core.ring.trust}
-
-    def _in_force(self, agents: list[Agent]) -> list[Agent]:
-        self.core.identities.take(agents)
-        return agents
 
     def _enter(self, agent: Agent, config: AgentConfig) -> Agent:
         """Opens the agent's next epoch, and writes down a policy that is not the one it had."""

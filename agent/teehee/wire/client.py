@@ -85,11 +85,12 @@ class Client:
     async def _connected(self, link: "_Link") -> None:
         try:
             if self.on_connect is not None:
-                await self.on_connect(_Direct(link, self._ids))
+                async with asyncio.timeout(PATIENCE):
+                    await self.on_connect(_Direct(link, self._ids))
             self._link = link
             self._up.set()
             await link.closed.wait()
-        except (ConnectionError, TeeheeError):
+        except (ConnectionError, TimeoutError, TeeheeError):
             await asyncio.sleep(FIRST_DELAY)
         finally:
             self._link = None

@@ -1,6 +1,7 @@
 """Unix socket paths of any length: Linux takes 107 bytes, a data folder may be deeper."""
 
 import os
+import socket
 from pathlib import Path
 
 LIMIT = 100
@@ -18,3 +19,16 @@ def short(path: Path) -> str:
             os.close(known)
         _folders[folder] = known = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     return f"/proc/self/fd/{known}/{path.name}"
+
+
+def bind(path: Path) -> socket.socket:
+    """A Unix socket bound at `path`, for this user only. A leftover of a killed process is replaced."""
+    path.unlink(missing_ok=True)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    mask = os.umask(0o177)
+    try:
+        sock.bind(short(path))
+    finally:
+        os.umask(mask)
+    sock.setblocking(False)
+    return sock

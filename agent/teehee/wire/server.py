@@ -1,7 +1,6 @@
 """Serves one role's methods on one Unix socket: which methods exist is decided by the socket alone."""
 
 import asyncio
-import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -42,13 +41,9 @@ class Server:
         """Binds the socket, readable by this user only. A leftover of a killed process is replaced."""
         if self._server is not None:
             return
-        self.path.unlink(missing_ok=True)
-        mask = os.umask(0o177)
-        try:
-            loop = asyncio.get_running_loop()
-            self._server = await loop.create_unix_server(lambda: Connection(self), paths.short(self.path), backlog=256)
-        finally:
-            os.umask(mask)
+        self._server = await asyncio.get_running_loop().create_unix_server(
+            lambda: Connection(self), sock=paths.bind(self.path), backlog=256
+        )
 
     async def close(self) -> None:
         if self._server is not None:
