@@ -16,10 +16,14 @@ test: check ## Checks the source, then runs the tests (ARGS="tests/test_ids.py -
 
 check: setup ## Looks through the source with ruff and mypy.
 	@$(PY) -m ruff check
+	@$(PY) -m ruff format --check --quiet
 	@$(PY) -m mypy
 
 bench: setup ## Measures speed and memory with a fake model, and prints one line of JSON.
 	@$(PY) scripts/bench.py $(ARGS)
+
+docs: setup ## Writes the real help texts and settings into the pages that quote them.
+	@$(PY) scripts/docs.py
 
 doctor: ## Says what this machine has and lacks.
 	@sh scripts/setup run && exec .venv/bin/teehee doctor $(ARGS)
@@ -43,4 +47,4 @@ clean: ## Removes .venv, dist/ and every cache; your data folder stays.
 	@rm -rf .venv dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find agent plugins tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test check bench doctor setup build lock clean
+.PHONY: help run test check bench docs doctor setup build lock clean

@@ -102,8 +102,9 @@ def test_only_settings_reads_the_environment() -> None:
     wrong = []
     for path, name, tree in modules():
         for node in ast.walk(tree):
-            reads = isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
-            if reads and name != "teehee.settings":
+            if not isinstance(node, ast.Attribute):
+                continue
+            if node.attr in ("environ", "getenv") and name != "teehee.settings":
                 wrong.append(f"{path.relative_to(ROOT)}:{node.lineno}")
 
     assert wrong == []
