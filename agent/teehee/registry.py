@@ -103,6 +103,8 @@ def _import(name: str, found: dict[str, Found]) -> Plugin:
         raise PluginError(name, f"its entry point names {type(value).__name__}, expected a teehee.plugin.Plugin")
     if value.routes:
         raise PluginError(name, "declares routes, which this release does not serve yet")
+    if value.effects:
+        raise PluginError(name, "declares effects, which this release does not send: it returns words only")
     if value.connector:
         raise PluginError(name, "declares a connector, which this release does not run yet")
     return value

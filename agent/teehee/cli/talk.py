@@ -36,8 +36,8 @@ class Screen:
             self.shown.add(message["id"])
             self.last = message
             print_line(wrapped(f"{self.face['name']} › {message['text']}"))
-        if new:
-            await self.door.call("seen", {"ids": [message["id"] for message in new]})
+        if messages:  # those shown before too: their word may have been lost
+            await self.door.call("seen", {"ids": [message["id"] for message in messages]})
 
 
 async def converse(door: Client, face: Json, stopped: asyncio.Event) -> None:

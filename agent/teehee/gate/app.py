@@ -58,6 +58,7 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
         site = routes(api, ChatPage(conversation, api, settings.trust), lambda: {"ok": True, "agents": sorted(faces)})
         hosts = LOOPBACK if settings.host in ("127.0.0.1", "localhost", "::1") else None
         await stack.enter_async_context(_listen(SameSite(site, hosts), world))
+        stack.callback((folder / "gate.sock").unlink, missing_ok=True)
         await stack.enter_async_context(_listen(egress, paths.bind(folder / "gate.sock")))
         life.ready(url=url)
         await life.draining.wait()

@@ -4,10 +4,11 @@ The mind asks `/egress/<rule>/<path>` on the gate's Unix socket. Where that lead
 rule's business; redirects are not followed, proxy and CA variables are not read, TLS roots come with the package.
 """
 
+import asyncio
 import json
 import posixpath
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -59,7 +60,7 @@ class Egress:
         try:
             rule, rest = self._rule(scope)
             body = await _read(receive)
-            await self._forward(rule, rest, scope, body, send)
+            await _while_wanted(receive, self._forward(rule, rest, scope, body, send))
         except EgressRefused as refused:
             log.warning("egress_refused", code=refused.code, path=scope["path"][:200], reason=str(refused))
             value = {"error": {"code": refused.code, "message": str(refused)}}
@@ -107,6 +108,20 @@ class Egress:
         ]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers_back})
         await send({"type": "http.response.body", "body": content})
+
+
+async def _while_wanted(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
+    """Runs `work` to its end, or gives it up when the mind hangs up: nobody pays for an answer nobody waits for."""
+    working, hung_up = asyncio.ensure_future(work), asyncio.ensure_future(receive())
+    try:
+        await asyncio.wait({working, hung_up}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise EgressRefused(400, "gone", "the mind went away")
+        await working
+    finally:
+        working.cancel()
+        hung_up.cancel()
+        await asyncio.wait({working, hung_up})
 
 
 async def _read(receive: Receive) -> bytes:

@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import aiohttp
+from pydantic import ValidationError
 
 from teehee import registry
 from teehee.character.model import Character
+from teehee.errors import PluginError
 from teehee.log import get_logger
 from teehee.mind import models
 from teehee.mind.state import StateComposer
@@ -36,11 +38,13 @@ class Agent:
 
 @contextlib.asynccontextmanager
 async def open_agent(
-    booted: boot.MindAgent, character: Character, found: dict[str, registry.Found], settings: Mapping[str, str],
-    session: aiohttp.ClientSession,
+    booted: boot.MindAgent, character: Character, found: dict[str, registry.Found], session: aiohttp.ClientSession
 ) -> AsyncIterator[Agent]:  # fmt: skip
     """The agent, with its services running; they are closed in reverse order."""
     loaded = registry.load(character.plugins, found)
+    settings = {name: str(value) for name, value in character.settings.items() if isinstance(value, (str, int, float))}
+    typed, out = _plugin_settings(loaded.plugins, settings)
+    loaded = registry.Loaded(tuple(p for p in loaded.plugins if p.name not in out), (*loaded.out, *out.values()))
     for error in loaded.out:
         log.warning("plugin_out", plugin=error.plugin, reason=str(error), hint=error.hint)
     plugins = sorted(loaded.plugins, key=lambda p: -p.priority)
@@ -55,12 +59,34 @@ async def open_agent(
             state=StateComposer([p for plugin in loaded.plugins for p in plugin.providers]),
             evaluators=tuple(e for plugin in loaded.plugins for e in plugin.evaluators),
             events=_events(loaded.plugins),
+            services=typed,
             settings=settings,
         )
         for plugin in loaded.plugins:
             await _start_services(plugin, agent, stack)
         log.info("agent_ready", agent=character.name, plugins=[p.name for p in loaded.plugins])
         yield agent
+
+
+def _plugin_settings(
+    plugins: Sequence[Plugin], given: Mapping[str, str]
+) -> tuple[dict[type, object], dict[str, PluginError]]:
+    """Each plugin's settings by their type, read from the character's; and the plugins whose settings do not hold."""
+    typed: dict[type, object] = {}
+    out: dict[str, PluginError] = {}
+    for plugin in plugins:
+        if plugin.settings is None:
+            continue
+        names = {name: given[name.upper()] for name in plugin.settings.model_fields if name.upper() in given}
+        try:
+            typed[plugin.settings] = plugin.settings.model_validate(names)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = str(first["loc"][0]).upper() if first["loc"] else "settings"
+            out[plugin.name] = PluginError(
+                plugin.name, f"setting {where}: {first['msg']}", hint="mend the character's settings"
+            )
+    return typed, out
 
 
 def _unique_actions(plugins: Sequence[Plugin]) -> tuple[Action, ...]:

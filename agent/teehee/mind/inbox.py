@@ -157,7 +157,8 @@ class Inbox:
         self.desk.recent.reopened.add(row.event.event)  # an intent may have been committed before this went wrong
         code = away.code if away.code.startswith("model-") else "later"
         self.tell(Ended(row.event.agent, row.event.source, row.event.event, code, final=False))
-        pause = max(BACKOFF[min(tries, len(BACKOFF) - 1)], min(away.retry_after, BACKOFF[-1]) if tries else 0.0)
+        asked = min(away.retry_after, BACKOFF[-1]) if tries or away.code == "model-busy" else 0.0
+        pause = max(BACKOFF[min(tries, len(BACKOFF) - 1)], asked)
         log.warning("turn_postponed", code=away.code, reason=str(away), again_in=pause)
         return pause
 

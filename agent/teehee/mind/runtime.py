@@ -73,7 +73,7 @@ async def _agents(stack: contextlib.AsyncExitStack, settings: boot.MindBoot, ses
     agents = {}
     for booted in settings.agents:
         character = codec.from_json(booted.character)
-        opening = open_agent(booted, character, found, settings.settings, session)
+        opening = open_agent(booted, character, found, session)
         agents[booted.agent] = await stack.enter_async_context(opening)
     return agents
 

@@ -170,7 +170,6 @@ def mind_boot(plan: Plan, identities: Sequence[Mapping[str, Json]]) -> Json:
         agents,
         run.plugin_path,
         run.rooms_in_parallel,
-        {},
         run.log_level,
         plan.failpoint,
     )

@@ -38,7 +38,6 @@ class Supervisor:
         self.vault = Child("vault", logs)
         self.gate = Child("gate", logs)
         self.mind = Child("mind", logs, mind_prefix)
-        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._stack = contextlib.AsyncExitStack()
         self._watchers: list[asyncio.Task[None]] = []
         self._stopping = False

@@ -1,6 +1,5 @@
 """What the supervisor hands each child at its start: everything it may know, and nothing else."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,6 +82,5 @@ class MindBoot:
     agents: tuple[MindAgent, ...]
     plugin_path: str = ""
     rooms_in_parallel: int = 64
-    settings: Mapping[str, str] = field(default_factory=dict)
     log_level: str = "info"
     failpoint: str = ""

@@ -36,7 +36,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class Post:
     """A message: `id` is the sender's own, so sending again is harmless; `room` names a shared room.
 
-    `wait` is how many seconds to wait for the answer. `after` acknowledges everything up to it.
+    `wait` is how many seconds to wait for the answer.
     """
 
     text: str
@@ -44,7 +44,6 @@ class Post:
     room: str = ""
     name: str = ""
     wait: float = 0.0
-    after: int = 0
 
 
 class ChatApi:

@@ -33,10 +33,7 @@ function tell(text) {
 }
 
 function take(messages) {
-  for (const message of messages) {
-    show("agent", message.text, message.id);
-    after = Math.max(after, message.seq);
-  }
+  for (const message of messages) show("agent", message.text, message.id);
 }
 
 async function send(text, id) {
@@ -45,7 +42,7 @@ async function send(text, id) {
       const answer = await fetch(url, {
         method: "POST",
         headers: { "content-type": "application/json" },
-        body: JSON.stringify({ text, id, wait: 60, after }),
+        body: JSON.stringify({ text, id, wait: 60 }),
       });
       if (answer.status !== 503) return await answer.json();
     } catch (error) {
@@ -88,7 +85,10 @@ async function listen() {
     try {
       const answer = await fetch(`${url}?after=${after}&wait=25`);
       if (answer.ok) {
-        take((await answer.json()).messages);
+        const messages = (await answer.json()).messages;
+        take(messages);
+        // Only what was pulled in order moves the cursor: it tells the agent that all before it is here.
+        for (const message of messages) after = Math.max(after, message.seq);
         continue;
       }
     } catch (error) {
