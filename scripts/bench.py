@@ -162,6 +162,17 @@ def fdatasync_rate(folder: Path, tries: int = 300) -> float:
         return tries / (time.perf_counter() - start)
 
 
+def python_rate(tries: int = 3) -> float:
+    """Millions of additions a second in a plain loop, the best of some tries: how fast this machine is just now."""
+    best = 0.0
+    for _ in range(tries):
+        start, total = time.perf_counter(), 0
+        for number in range(2_000_000):
+            total += number
+        best = max(best, 2 / (time.perf_counter() - start))
+    return round(best, 1)
+
+
 async def loaded(agent: Agent, work: Callable[[], Awaitable[int]]) -> Json:
     """Messages per second and CPU per message and process while `work` runs; it gives the number of messages."""
     pids = agent.children()
@@ -220,6 +231,7 @@ async def bench(options: argparse.Namespace) -> Json:
     with tempfile.TemporaryDirectory(prefix="teehee-bench-") as name:
         base = Path(name)
         result["fdatasync_per_second"] = round(fdatasync_rate(base))
+        result["python_million_additions_per_second"] = python_rate()
         starts = [await start_to_reply(base / f"start{i}", model) for i in range(options.starts + 1)][1:]
         middle = round(statistics.median(starts), 3)
         result["start_to_first_reply_seconds"] = {"median": middle, "max": round(max(starts), 3)}

@@ -112,16 +112,25 @@ class Egress:
 
 async def _while_wanted(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
     """Runs `work` to its end, or gives it up when the mind hangs up: nobody pays for an answer nobody waits for."""
-    working, hung_up = asyncio.ensure_future(work), asyncio.ensure_future(receive())
+    this = asyncio.current_task()
+    hung_up = asyncio.ensure_future(receive())
+    gone = False
+
+    def give_up(done: "asyncio.Future[Any]") -> None:
+        nonlocal gone
+        if this is not None and not done.cancelled():
+            gone = this.cancel()
+
+    hung_up.add_done_callback(give_up)
     try:
-        await asyncio.wait({working, hung_up}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise EgressRefused(400, "gone", "the mind went away")
-        await working
+        await work
+    except asyncio.CancelledError:
+        if gone and this is not None and this.uncancel() == 0:
+            raise EgressRefused(400, "gone", "the mind went away") from None
+        raise
     finally:
-        working.cancel()
+        hung_up.remove_done_callback(give_up)
         hung_up.cancel()
-        await asyncio.wait({working, hung_up})
 
 
 async def _read(receive: Receive) -> bytes:

@@ -19,6 +19,7 @@ from teehee.wire import strict
 Json = Any
 T = TypeVar("T")
 BOOT_LIMIT = 64 << 20
+GARBAGE = 20_000  # objects made between two looks of the collector: a message makes a few hundred
 
 
 class Life:
@@ -32,6 +33,7 @@ class Life:
     def ready(self, **facts: Json) -> None:
         """Tells the supervisor that every socket of this process is open."""
         gc.freeze()  # what a start has built stays; the collector need not walk it again
+        gc.set_threshold(GARBAGE)
         _tell(self.status, {"ready": facts})
 
     def stop(self) -> None:
