@@ -77,9 +77,9 @@ async def opened(folder: Path, *names: str, **settings: Json) -> AsyncIterator[A
         entry = importlib.metadata.EntryPoint(name, f"teehee_shelf_for_tests:{name}", registry.GROUP)
         found[name] = registry.Found(name, "tests", "1", entry)
     character = Character("id", "Testa", plugins=names, settings=settings)
-    async with models.open_session(folder) as session:
-        async with open_agent(boot.MindAgent("id", {}), character, found, session) as agent:
-            yield agent
+    booted = boot.MindAgent("id", {})
+    async with models.endpoints(folder, [booted]) as connect, open_agent(booted, character, found, connect) as agent:
+        yield agent
 
 
 async def test_a_plugins_settings_come_from_the_character(tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ import json
 import posixpath
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-
-import aiohttp
 
 from teehee.log import get_logger
 from teehee.wire.boot import EgressRule
+
+if TYPE_CHECKING:
+    import aiohttp
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -46,6 +47,11 @@ class Egress:
         self.session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
+        """Opens the pool towards the providers; without a rule there is no way out and nothing to load."""
+        if not self.rules:
+            return
+        import aiohttp
+
         encrypted = any(rule.base_url.startswith("https:") for rule in self.rules.values())
         connector = aiohttp.TCPConnector(limit=256, ssl=_packaged_roots() if encrypted else True)
         self.session = aiohttp.ClientSession(connector=connector, trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
@@ -86,6 +92,8 @@ class Egress:
         return rule, rest
 
     async def _forward(self, rule: EgressRule, rest: str, scope: Scope, body: bytes, send: Send) -> None:
+        import aiohttp
+
         assert self.session is not None
         headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"] if k in FORWARDED}
         if key := self.credentials.get(rule.name):
@@ -148,7 +156,7 @@ async def _read(receive: Receive) -> bytes:
             return b"".join(chunks)
 
 
-async def _read_answer(answer: aiohttp.ClientResponse) -> bytes:
+async def _read_answer(answer: "aiohttp.ClientResponse") -> bytes:
     chunks, size = [], 0
     async for chunk in answer.content.iter_any():
         size += len(chunk)

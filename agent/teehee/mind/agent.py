@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import aiohttp
 from pydantic import ValidationError
 
 from teehee import registry
@@ -38,7 +37,7 @@ class Agent:
 
 @contextlib.asynccontextmanager
 async def open_agent(
-    booted: boot.MindAgent, character: Character, found: dict[str, registry.Found], session: aiohttp.ClientSession
+    booted: boot.MindAgent, character: Character, found: dict[str, registry.Found], connect: models.Connect
 ) -> AsyncIterator[Agent]:  # fmt: skip
     """The agent, with its services running; they are closed in reverse order."""
     loaded = registry.load(character.plugins, found)
@@ -53,7 +52,7 @@ async def open_agent(
         agent = Agent(
             id=booted.agent,
             character=character,
-            brain=models.choose(booted, character, offered, session),
+            brain=models.choose(booted, character, offered, connect),
             patience=booted.brain.timeout_seconds + 2 * models.MARGIN_SECONDS,
             actions=_unique_actions(loaded.plugins),
             state=StateComposer([p for plugin in loaded.plugins for p in plugin.providers]),

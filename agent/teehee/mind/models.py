@@ -1,18 +1,15 @@
 """Who answers: the classic brain, a plugin's model, or one OpenAI-shaped endpoint through the gate's egress."""
 
 import asyncio
-import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-import aiohttp
-import yarl
-
-from teehee.errors import AskAgain, Unavailable
+from teehee.errors import Unavailable
 from teehee.mind import actions, prompt, respond
 from teehee.plugin import Character, ModelHandler, State, Turn
-from teehee.wire import boot, paths
+from teehee.wire import boot
 
 Json = Any
 MARGIN_SECONDS = 5.0  # the gate gives up first, so that its reason arrives
@@ -50,80 +47,29 @@ class FromPlugin:
         return await self.handler(prompt.compose(turn, stable, fresh, reason))
 
 
-class Endpoint:
-    """The thin chat model: POST /chat/completions, by way of the gate, which holds address and key."""
-
-    def __init__(self, session: aiohttp.ClientSession, brain: boot.Brain) -> None:
-        self.session = session
-        self.brain = brain
-        self.url = yarl.URL(f"http://gate/egress/{brain.rule}/chat/completions")
-
-    async def answer(self, turn: Turn, stable: State, fresh: State, reason: str) -> str:
-        asked = {
-            "model": self.brain.model,
-            "messages": prompt.compose(turn, stable, fresh, reason),
-            "temperature": self.brain.temperature,
-            "max_tokens": self.brain.max_tokens,
-        }
-        data = json.dumps(asked, ensure_ascii=False).encode()
-        headers = {"content-type": "application/json", "accept": "application/json"}
-        try:
-            async with self.session.post(self.url, data=data, headers=headers) as answer:
-                content = await answer.read()
-        except (aiohttp.ClientError, OSError) as error:
-            raise Unavailable(f"the gate is away: {type(error).__name__}", code="model-down") from None
-        _check_status(answer.status, answer.headers, content)
-        return _content(content)
+Connect = Callable[[boot.Brain], Brain]
 
 
-def open_session(sockets: Path) -> aiohttp.ClientSession:
-    """The mind's only HTTP client: it can reach the gate's socket and nothing else."""
-    connector = aiohttp.UnixConnector(paths.short(sockets / "gate.sock"), limit=64)
-    untimed = aiohttp.ClientTimeout(total=None)  # `within` bounds every call
-    return aiohttp.ClientSession(
-        connector=connector, timeout=untimed, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
-    )
+@asynccontextmanager
+async def endpoints(sockets: Path, agents: Sequence[boot.MindAgent]) -> AsyncIterator[Connect]:
+    """Makes endpoint brains over one connection pool to the gate; nothing is loaded when no agent needs one."""
+    if not any(agent.brain.rule for agent in agents):
+        yield _no_endpoint
+        return
+    from teehee.mind import endpoint
+
+    async with endpoint.open_session(sockets) as session:
+        yield lambda brain: endpoint.Endpoint(session, brain)
 
 
-def _check_status(status: int, headers: Any, content: bytes) -> None:
-    """Raises Unavailable with a code people get a sentence for; a provider's own words go to the log only."""
-    refused = headers.get("x-teehee-egress", "")
-    if refused == "slow":
-        raise Unavailable("the model took too long", code="model-slow", retry_after=5.0)
-    if refused == "answer-too-large":
-        raise AskAgain("it was far too long")
-    if refused or status >= 500:
-        raise Unavailable(f"the model is down ({status} {refused})", code="model-down", retry_after=2.0)
-    if status == 429:
-        raise Unavailable("the model is busy", code="model-busy", retry_after=_seconds(headers.get("retry-after", "")))
-    if status in (401, 403):
-        raise Unavailable(f"the model denied us ({status})", code="model-denied", retry_after=30.0)
-    if status != 200:
-        raise Unavailable(f"the model answered {status}: {content[:200]!r}", code="model-down", retry_after=10.0)
+def _no_endpoint(brain: boot.Brain) -> Brain:
+    raise LookupError(f"no endpoint was opened for rule {brain.rule!r}")
 
 
-def _seconds(text: str) -> float:
-    return min(float(text), 120.0) if text.isascii() and text.isdigit() else 5.0
-
-
-def _content(content: bytes) -> str:
-    """The words in a chat completion. Raises AskAgain for an empty one, Unavailable for what is none."""
-    try:
-        value = json.loads(content.decode())
-        text = value["choices"][0]["message"]["content"]
-    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
-        raise Unavailable("the model's answer is no chat completion", code="model-down", retry_after=5.0) from None
-    if not isinstance(text, str) or not text.strip():
-        raise AskAgain("it was empty")
-    return text.encode("utf-8", "replace").decode()
-
-
-def choose(
-    agent: boot.MindAgent, character: Character, offered: Sequence[ModelHandler], session: aiohttp.ClientSession
-) -> Brain:
+def choose(agent: boot.MindAgent, character: Character, offered: Sequence[ModelHandler], connect: Connect) -> Brain:
     """The configured endpoint, else a plugin's model, else the classic brain."""
     if agent.brain.rule:
-        return Endpoint(session, agent.brain)
+        return connect(agent.brain)
     if offered:
         return FromPlugin(offered[0])
     return Classic(character)

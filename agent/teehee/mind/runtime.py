@@ -36,8 +36,8 @@ async def serve(settings: boot.MindBoot, life: child.Life) -> None:
     async with contextlib.AsyncExitStack() as stack:
         store = MindStore(Path(settings.data) / "mind.db")
         stack.callback(store.close)
-        session = await stack.enter_async_context(models.open_session(sockets))
-        agents = await _agents(stack, settings, session)
+        connect = await stack.enter_async_context(models.endpoints(sockets, settings.agents))
+        agents = await _agents(stack, settings, connect)
         await store.commit.run(lambda: _settle_in(store, agents))
 
         def hear(method: str, params: Json) -> None:
@@ -68,12 +68,14 @@ async def serve(settings: boot.MindBoot, life: child.Life) -> None:
         await inbox.close(STOP_SECONDS)
 
 
-async def _agents(stack: contextlib.AsyncExitStack, settings: boot.MindBoot, session: Any) -> dict[str, Agent]:
+async def _agents(
+    stack: contextlib.AsyncExitStack, settings: boot.MindBoot, connect: models.Connect
+) -> dict[str, Agent]:
     found = registry.installed(settings.plugin_path)
     agents = {}
     for booted in settings.agents:
         character = codec.from_json(booted.character)
-        opening = open_agent(booted, character, found, session)
+        opening = open_agent(booted, character, found, connect)
         agents[booted.agent] = await stack.enter_async_context(opening)
     return agents
 

@@ -80,7 +80,7 @@ class WebPerson:
         self.after = 0
 
     async def say(self, text: str, *, id: str, wait: float = 0.0, name: str = "") -> Json:
-        post = {"text": text, "id": id, "room": self.room, "name": name, "wait": wait, "after": self.after}
+        post = {"text": text, "id": id, "room": self.room, "name": name, "wait": wait}
         told = await self._ask("POST", json=post)
         self._show(told["messages"])
         return told
