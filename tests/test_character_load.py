@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from teehee.character import Character, Line, load, loads
+from teehee.character import Character, Knowledge, Line, load, loads
 from teehee.character.secrets import strip_secrets
 from teehee.errors import ConfigError
 from teehee.ids import string_to_uuid
@@ -34,6 +34,7 @@ V0 = {
     "settings": {"model": "small", "secrets": {"A_KEY": "from-settings", "B_KEY": "b-value"}},
     "twitterSpaces": {"maxSpeakers": 4},
 }
+PLUGINS = ["@elizaos/plugin-sql", {"name": "dominos", "package": "@elizaos/plugin-dominos"}]
 
 
 def one(raw: Any) -> Character:
@@ -55,17 +56,18 @@ def test_a_v0_file_becomes_the_one_character() -> None:
     assert character.lore == ("dug by goblins",)
     assert character.clients == ("direct", "telegram")
     assert character.message_examples == ((Line("{{user1}}", "Hello"), Line("Snib", "Shh.", ("SHUSH",))),)
-    assert character.knowledge == ("moths read at night",)
+    assert character.knowledge == (
+        Knowledge("moths read at night"),
+        Knowledge(path="a.md"),
+        Knowledge(directory="shelf"),
+    )
+    assert character.model_provider == "openai"
     assert character.style.all == ("be brief",)
     assert character.style.post == ()
 
 
 def test_what_no_field_takes_stays_in_extras() -> None:
-    assert one(V0).extras == {
-        "modelProvider": "openai",
-        "twitterSpaces": {"maxSpeakers": 4},
-        "knowledge": [{"path": "a.md"}, {"directory": "shelf"}],
-    }
+    assert one(V0).extras == {"twitterSpaces": {"maxSpeakers": 4}, "style": {"chat": []}}
 
 
 def test_a_v1_file_keeps_its_actions_templates_and_plugins() -> None:
@@ -74,7 +76,7 @@ def test_a_v1_file_keeps_its_actions_templates_and_plugins() -> None:
             "name": "Moss",
             "bio": "All of it.",
             "messageExamples": [[{"name": "Moss", "content": {"text": "Yes", "actions": ["REPLY", "WATER"]}}]],
-            "plugins": ["@elizaos/plugin-sql", {"name": "dominos", "package": "@elizaos/plugin-dominos"}],
+            "plugins": PLUGINS,
             "templates": {"replyTemplate": "{{agentName}}", "odd": {"a": 1}},
         }
     )
@@ -83,14 +85,15 @@ def test_a_v1_file_keeps_its_actions_templates_and_plugins() -> None:
     assert character.message_examples[0][0].actions == ("REPLY", "WATER")
     assert character.plugins == ("@elizaos/plugin-sql", "dominos")
     assert character.templates == {"replyTemplate": "{{agentName}}"}
-    assert character.extras == {"templates": {"odd": {"a": 1}}}
+    assert character.extras == {"templates": {"odd": {"a": 1}}, "plugins": PLUGINS}
 
 
 def test_secrets_are_merged_and_the_root_wins() -> None:
     character = one(V0 | {"secrets": {"A_KEY": "from-root", "EMPTY": "", "deep": {"pin": 1234}}})
 
     assert character.secrets == {"A_KEY": "from-root", "B_KEY": "b-value", "deep.pin": "1234"}
-    assert character.settings == {"model": "small"}
+    assert character.settings == {"model": "small", "secrets": {"A_KEY": "", "B_KEY": ""}}
+    assert character.extras["secrets"] == {"A_KEY": "", "EMPTY": "", "deep": {"pin": ""}}
     assert "from-root" not in repr(character)
 
 
@@ -141,8 +144,14 @@ def test_post_examples_may_be_messages() -> None:
     assert one(raw).post_examples == ("a post", "plain")
 
 
-def test_knowledge_written_as_an_object_stays_an_extra() -> None:
-    assert one({"name": "A", "knowledge": {"moon": "round"}}).extras == {"knowledge": {"moon": "round"}}
+def test_knowledge_written_as_an_object_is_read_as_texts_and_kept_as_it_was() -> None:
+    character = one({"name": "A", "knowledge": {"moon": {"shape": "round"}, "tides": ["high", "low"]}})
+
+    assert [(item.text, item.source) for item in character.knowledge] == [
+        ("moon.shape: round", "moon.shape"),
+        ("tides: high; low", "tides"),
+    ]
+    assert character.extras == {"knowledge": {"moon": {"shape": "round"}, "tides": ["high", "low"]}}
 
 
 def test_half_an_emoji_does_not_break_the_name() -> None:
@@ -232,12 +241,19 @@ def test_the_characters_we_ship_load_and_hold_no_secret(name: str, era: str) -> 
 
     assert (character.name.lower(), character.era) == (name, era)
     assert strip_secrets(character) == (character, {})
-    assert set(character.extras) <= {"modelProvider"}
+    assert not any(character.extras.values())
 
 
 def test_the_default_character_has_plenty_to_say() -> None:
     [wren] = load(CHARACTERS / "wren.json")
-    told = [*wren.bio, *wren.style.all, *wren.style.chat, *wren.style.post, *wren.knowledge, *wren.topics]
+    told = [
+        *wren.bio,
+        *wren.style.all,
+        *wren.style.chat,
+        *wren.style.post,
+        *(k.text for k in wren.knowledge),
+        *wren.topics,
+    ]
 
     assert len(wren.bio) >= 12
     assert len(wren.knowledge) >= 8

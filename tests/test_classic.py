@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from teehee.character import Character, Line, Style, load
+from teehee.character import Character, Knowledge, Line, Style, load
 from teehee.mind.classic import Answer, ClassicBrain, Skill
 from teehee.mind.classic_words import stem, stems_of, words_of
 
@@ -64,7 +64,7 @@ def at(one: Character, path: str) -> str:
     found: object = one
     for part, index in re.findall(r"(\w+)|\[(\d+)\]", path):
         found = found[int(index)] if index else getattr(found, FIELDS.get(part, part))  # type: ignore[index]  # by path
-    return found.text if isinstance(found, Line) else str(found)
+    return found.text if isinstance(found, Line | Knowledge) else str(found)
 
 
 def tells(answer: Answer, one: Character) -> bool:

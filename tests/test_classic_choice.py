@@ -1,4 +1,4 @@
-from teehee.character import Character, Line
+from teehee.character import Character, Knowledge, Line
 from teehee.mind.classic_choice import Choice, Chooser, Room
 from teehee.mind.classic_lines import read_shelf
 from teehee.mind.classic_rules import script
@@ -7,7 +7,7 @@ WREN = Character(
     id="",
     name="Wren",
     bio=("I keep a chair by the window.", "I count gulls on Sundays."),
-    knowledge=("Tea is brewed for four minutes.",),
+    knowledge=(Knowledge("Tea is brewed for four minutes."),),
     topics=("tea", "gulls"),
     message_examples=(
         (Line("{{name1}}", "Hello!"), Line("Wren", "Mind the step, it is older than it looks.")),

@@ -138,9 +138,12 @@ def test_the_docs_name_every_command_setting_and_plugin() -> None:
     commands = (ROOT / "docs/commands.md").read_text()
     plugins = (ROOT / "docs/plugins.md").read_text()
 
-    for command in build().registered_commands:
-        assert command.callback is not None
-        assert f"## teehee {command.callback.__name__}" in commands
+    app = build()
+    groups = [("", app), *((f"{group.name} ", group.typer_instance) for group in app.registered_groups)]
+    for prefix, group in groups:
+        for command in group.registered_commands if group is not None else ():
+            assert command.callback is not None
+            assert f"## teehee {prefix}{command.callback.__name__}\n" in commands
     for name in Settings.model_fields:
         assert f"| {name} |" in commands
     for entry in importlib.metadata.entry_points(group="teehee.plugins"):

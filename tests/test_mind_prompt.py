@@ -56,17 +56,35 @@ def test_a_characters_own_template_is_rendered(name: str) -> None:
     assert user["content"].endswith("# Received Message\nSam: hello")
 
 
-def test_what_a_template_puts_in_is_not_rendered_again() -> None:
-    assert prompt.render("{{a}} {{b}}", {"a": "{{b}}", "b": "B"}) == "{{b}} B"
-
-
-@pytest.mark.parametrize("template", ["{{", "}}", "{{}}", "{{a b}}", "{a}", "{{" * 500])
-def test_what_is_no_placeholder_stays(template: str) -> None:
-    assert prompt.render(template, {"a": "A"}) == template
-
-
 def test_our_instructions_name_the_agent() -> None:
     lines = prompt.instructions("Ada")
 
     assert "Decide as Ada and write one block, nothing before or after it:" in lines
     assert not [line for line in lines if "{name}" in line]
+
+
+@pytest.mark.parametrize(
+    ("source", "templates", "chosen"),
+    [
+        ("telegram", ("telegramMessageHandlerTemplate", "messageHandlerTemplate", "replyTemplate"), 0),
+        ("terminal", ("telegramMessageHandlerTemplate", "messageHandlerTemplate", "replyTemplate"), 1),
+        ("x", ("twitterMessageHandlerTemplate", "replyTemplate"), 0),
+        ("terminal", ("shouldRespondTemplate", "replyTemplate"), 1),
+    ],
+)
+def test_the_template_of_the_platform_comes_first(source: str, templates: tuple[str, ...], chosen: int) -> None:
+    character = Character("a", "Ada", templates={name: name for name in templates})
+
+    assert prompt.arrangement(character, source) == templates[chosen]
+
+
+def test_people_named_by_number_get_a_name_that_lasts_the_day() -> None:
+    turn = fake_turn("hello", character=Character("a", "Ada", templates={"replyTemplate": "{{recentMessages}}"}))
+    fresh = State({}, {"recentMessages": "{{name1}} and {{user2}} and {{name1}}"})
+
+    one, other = (prompt.compose(turn, STABLE, fresh)[1]["content"] for _ in range(2))
+
+    assert one == other
+    first, _, second, _, third = one.splitlines()[0].split()
+    assert first == third != second
+    assert first in prompt.PEOPLE

@@ -107,3 +107,26 @@ def test_what_is_written_is_read_back(text: str) -> None:
 def test_any_answer_is_read_or_asked_again(answer: str) -> None:
     with contextlib.suppress(AskAgain):
         assert isinstance(parse(answer), Decision)
+
+
+@pytest.mark.parametrize(
+    ("answer", "text", "actions"),
+    [
+        ('```json\n{"user": "Snib", "text": "Shh.", "action": "SHUSH"}\n```', "Shh.", ("SHUSH",)),
+        ('Here it is:\n```\n{"text": "Shh.", "actions": ["REPLY", "SHUSH"]}\n```\nbye', "Shh.", ("REPLY", "SHUSH")),
+        ('{"user": "Snib", "text": " Shh. ", "action": null}', "Shh.", ("REPLY",)),
+        ('{"text": "", "action": "IGNORE"}', "", ("IGNORE",)),
+    ],
+)
+def test_the_answer_that_templates_of_0_x_ask_for_is_read(answer: str, text: str, actions: tuple[str, ...]) -> None:
+    decision = parse(answer)
+
+    assert (decision.text, decision.actions) == (text, actions)
+
+
+@pytest.mark.parametrize(
+    "answer", ['{"text": 3}', '{"text": ""}', "```{```", "```json\n[]\n```", "```{" * 50_000, "{" * 5000]
+)
+def test_json_that_says_nothing_is_asked_again(answer: str) -> None:
+    with pytest.raises(AskAgain):
+        parse(answer)

@@ -1,13 +1,15 @@
 """Settings: option, character, environment, default, in this order; every problem told at once, with its place."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
 from teehee.errors import ConfigError
 from teehee.plugin import Character
-from teehee.settings import ALIASES, OF_THE_RUN, PREFIX, Settings, character_secrets, resolve, shown, steering
+from teehee.settings import ALIASES, OF_THE_RUN, PREFIX, Settings, resolve, shown, steering, with_environment
 
 Json = object
 
@@ -153,13 +155,13 @@ def test_the_environment_gives_a_character_its_own_secrets() -> None:
         "PIN": "9",
     }
 
-    assert character_secrets(character(), environ) == {"PIN": "1234"}
+    assert with_environment(character(), environ).secrets == {"PIN": "1234"}
 
 
 def test_a_name_in_the_environment_is_spelled_as_eliza_spells_it() -> None:
     name = Character("a", "Dr. Ada-Lou 2ü")
 
-    assert character_secrets(name, {"CHARACTER.DR__ADA_LOU_2_.PIN": "1"}) == {"PIN": "1"}
+    assert with_environment(name, {"CHARACTER.DR__ADA_LOU_2_.PIN": "1"}).secrets == {"PIN": "1"}
 
 
 def test_a_secret_is_shown_as_set_or_not() -> None:
@@ -181,3 +183,126 @@ def test_variables_that_steer_programs_are_named() -> None:
 def test_every_setting_tells_what_it_is_for() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
     assert PREFIX == "TEEHEE_"
+
+
+# -- modelProvider
+
+
+@pytest.mark.parametrize(
+    ("provider", "key", "url", "model"),
+    [
+        ("openai", "OPENAI_API_KEY", "https://api.openai.com/v1", "gpt-4o"),
+        ("Groq", "GROQ_API_KEY", "https://api.groq.com/openai/v1", "llama-3.3-70b-versatile"),
+        ("gpt4", "OPENAI_API_KEY", "https://api.openai.com/v1", "gpt-4o"),
+        ("deepseek", "DEEPSEEK_API_KEY", "https://api.deepseek.com/v1", "deepseek-chat"),
+    ],
+)
+def test_a_model_provider_with_its_key_is_the_endpoint(provider: str, key: str, url: str, model: str) -> None:
+    ada = replace(character(secrets={key: "sk-1"}), model_provider=provider)
+    in_environment = resolve({}, replace(character(), model_provider=provider), {key: "sk-2"})
+
+    effective = resolve({}, ada, {})
+
+    assert (effective.settings.model_url, effective.settings.model) == (url, model)
+    assert effective.settings.model_key.get_secret_value() == "sk-1"
+    assert effective.origins["model_url"].startswith("modelProvider ")
+    assert in_environment.settings.model_key.get_secret_value() == "sk-2"
+
+
+@pytest.mark.parametrize("name", ["GROQ_LARGE_MODEL", "LARGE_GROQ_MODEL", "GROQ_MODEL"])
+def test_the_model_of_a_provider_may_be_named(name: str) -> None:
+    ada = replace(character(settings={name: "tiny"}, secrets={"GROQ_API_KEY": "gsk"}), model_provider="groq")
+
+    assert resolve({}, ada, {}).settings.model == "tiny"
+
+
+def test_a_provider_without_its_key_says_what_it_waits_for_and_the_classic_brain_answers() -> None:
+    ada = replace(character(), model_provider="groq")
+
+    effective = resolve({}, ada, {"OPENAI_API_KEY": "sk-of-another"})
+
+    assert effective.settings.model_url == ""
+    assert effective.notes == ("modelProvider 'groq' waits for GROQ_API_KEY",)
+
+
+def test_a_provider_that_needs_no_key_needs_a_model() -> None:
+    ollama = replace(character(), model_provider="ollama")
+
+    assert resolve({}, ollama, {}).notes == ("modelProvider 'ollama' waits for a model's name",)
+    effective = resolve({}, ollama, {"OLLAMA_MODEL": "llama3.2", "OLLAMA_SERVER_URL": "http://127.0.0.1:9/v1"})
+    assert (effective.settings.model_url, effective.settings.model) == ("http://127.0.0.1:9/v1", "llama3.2")
+
+
+def test_a_provider_nobody_knows_is_told() -> None:
+    effective = resolve({}, replace(character(), model_provider="your-model-provider"), {})
+
+    assert effective.notes == ("modelProvider 'your-model-provider' has no endpoint known here",)
+
+
+def test_no_key_of_openai_goes_to_another_provider() -> None:
+    groq = replace(character(), model_provider="groq")
+
+    effective = resolve({"model_url": "http://127.0.0.1:1/v1"}, groq, {"OPENAI_API_KEY": "sk-openai"})
+
+    assert effective.settings.model_key.get_secret_value() == ""
+
+
+@pytest.mark.parametrize("key", ["OPENAI_API_KEY", "TEEHEE_MODEL_KEY"])
+def test_a_key_of_the_environment_never_goes_where_only_a_character_file_says(key: str) -> None:
+    hostile = character(settings={"MODEL_URL": "https://evil.example/v1"})
+
+    effective = resolve({}, hostile, {key: "sk-mine"})
+
+    assert effective.settings.model_url == "https://evil.example/v1"
+    assert effective.settings.model_key.get_secret_value() == ""
+    assert key in effective.notes[0]
+    named = resolve({"model_url": "https://evil.example/v1"}, hostile, {key: "sk-mine"})
+    assert named.settings.model_key.get_secret_value() == "sk-mine"
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "value"),
+    [
+        ({"model": "small"}, "model", "small"),
+        ({"temperature": 0.2}, "temperature", 0.2),
+        ({"modelConfig": {"temperature": 0.3, "maxOutputTokens": 512}}, "temperature", 0.3),
+        ({"modelConfig": {"temperature": 0.3, "maxOutputTokens": 512}}, "max_tokens", 512),
+        ({"defaultMaxTokens": 99}, "max_tokens", 99),
+        ({"TEXT_LARGE_TEMPERATURE": "0.4", "DEFAULT_TEMPERATURE": 0.9}, "temperature", 0.4),
+        ({"modelConfig": {"maxOutputTokens": 10**9}}, "max_tokens", 1024),
+        ({"temperature": "warm"}, "temperature", 0.7),
+        ({"temperature": None, "modelConfig": "x"}, "temperature", 0.7),
+    ],
+)
+def test_model_settings_of_every_era_count_and_unfit_ones_are_left_out(given: Any, name: str, value: Any) -> None:
+    assert getattr(resolve({}, character(settings=given), {}).settings, name) == value
+
+
+# -- CHARACTER.<NAME>.X
+
+
+def test_in_1_x_the_environment_wins_over_the_file_and_in_0_x_the_file_does() -> None:
+    ada = character(secrets={"PIN": "file", "OWN": "file"})
+    environ = {"CHARACTER.ADA.PIN": "env", "ADA_TOKEN": "env", f"CHARACTER.{ada.id.upper()}.BY_ID": "env"}
+
+    assert with_environment(ada, environ).secrets == {"PIN": "env", "OWN": "file", "TOKEN": "env", "BY_ID": "env"}
+    assert with_environment(ada, environ, legacy=True).secrets == {"PIN": "file", "OWN": "file", "BY_ID": "env"}
+
+
+def test_each_era_spells_a_character_in_its_own_way() -> None:
+    ada = Character("b850bc30-45f8-0041-a00a-83df46d8555d", "Dr. Ada Lou")
+    environ = {
+        "CHARACTER.DR. ADA LOU.A": "no",
+        "CHARACTER.DR._ADA_LOU.B": "v0",
+        "CHARACTER.DR__ADA_LOU.C": "v1",
+        "DR__ADA_LOU_D": "v1",
+        "CHARACTER.B850BC30_45F8_0041_A00A_83DF46D8555D.E": "v1",
+        "CHARACTER.B850BC30-45F8-0041-A00A-83DF46D8555D.F": "v0",
+    }
+
+    assert with_environment(ada, environ).secrets == {"C": "v1", "D": "v1", "E": "v1"}
+    assert with_environment(ada, environ, legacy=True).secrets == {"B": "v0", "F": "v0"}
+
+
+def test_a_character_named_teehee_does_not_take_our_settings_for_secrets() -> None:
+    assert with_environment(Character("a", "Teehee"), {"TEEHEE_MODEL_KEY": "sk"}).secrets == {}

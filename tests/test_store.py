@@ -203,3 +203,73 @@ def test_a_store_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="cannot be opened"):
         MindStore(tmp_path / "file" / "mind.db")
+
+
+# -- knowledge
+
+
+def fragment(text: str, source: str = "", position: int = 0) -> dict[str, str | int]:
+    return {"text": text, "source": source, "position": position}
+
+
+KNOWN = {
+    "k-1": fragment("Tea is brewed for four minutes, never five.", "tea.md"),
+    "k-2": fragment("The lighthouse was put out in 1974.", "tower.md"),
+    "k-3": fragment("Umbrellas are lost on Tuesdays.", "tower.md", 1),
+}
+
+
+def sources(store: MindStore, text: str, limit: int = 5) -> list[str]:
+    return [str(found["source"]) for found in store.search_knowledge(AGENT, text, limit)]
+
+
+def test_knowledge_is_found_by_its_words_best_first(store: MindStore) -> None:
+    store.keep_knowledge(AGENT, KNOWN, 1)
+
+    assert sources(store, "how many minutes is the tea brewing?") == ["tea.md"]
+    assert sources(store, "umbrella lighthouses", limit=1) == ["tower.md"]
+    assert sources(store, "what is the and of") == sources(store, "") == sources(store, "zebra") == []
+
+
+@pytest.mark.parametrize(
+    "text", ['"', "tea AND", "NOT tea*", 'text:"tea" OR', "tea) OR (1", "'; DROP TABLE", "\0", "^tea", "{}"]
+)
+def test_what_people_write_is_never_query_syntax(store: MindStore, text: str) -> None:
+    store.keep_knowledge(AGENT, KNOWN, 1)
+
+    assert sources(store, text) == (["tea.md"] if "tea" in text else [])
+
+
+def test_only_what_changed_is_written(store: MindStore) -> None:
+    assert store.keep_knowledge(AGENT, KNOWN, 1) == (3, 0)
+    assert store.keep_knowledge(AGENT, KNOWN, 2) == (0, 0)
+    later = {**{key: KNOWN[key] for key in ("k-1", "k-2")}, "k-4": fragment("Gloves come back alone.")}
+
+    assert store.keep_knowledge(AGENT, later, 3) == (1, 1)
+
+    assert sources(store, "umbrellas") == []
+    assert sources(store, "gloves") == [""]
+    (old,) = store.db.execute("SELECT created_at FROM memories WHERE id='k-1'").fetchone()
+    assert old == 1
+
+
+def test_the_knowledge_of_one_agent_is_not_told_by_another(store: MindStore) -> None:
+    store.keep_knowledge(AGENT, KNOWN, 1)
+    store.keep_knowledge("a-2", {"k-9": fragment("Tea is for breakfast.", "other.md")}, 1)
+
+    assert sources(store, "tea") == ["tea.md"]
+    store.keep_knowledge("a-2", {}, 2)
+    assert sources(store, "tea") == ["tea.md"]
+
+
+def test_a_store_of_the_last_release_takes_knowledge(path: Path) -> None:
+    database = sqlite3.connect(path)
+    database.executescript(schema.MIGRATIONS[0])
+    database.execute("PRAGMA user_version=1")
+    database.close()
+
+    store = MindStore(path)
+    store.keep_knowledge(AGENT, KNOWN, 1)
+
+    assert sources(store, "tea") == ["tea.md"]
+    store.close()

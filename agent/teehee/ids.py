@@ -16,7 +16,8 @@ def string_to_uuid(text: str | int) -> str:
     text = str(text)
     if UUID_SHAPE.fullmatch(text):
         return text
-    digest = bytearray(sha1(quote(text, safe="-_.!~*'()").encode(), usedforsecurity=False).digest()[:16])
+    quoted = quote(text, safe="-_.!~*'()", errors="replace")  # half an emoji: Eliza throws, we take it for a ?
+    digest = bytearray(sha1(quoted.encode(), usedforsecurity=False).digest()[:16])
     digest[8] = digest[8] & 0x3F | 0x80
     digest[6] &= 0x0F  # version nibble 0: Eliza's own mark
     text = digest.hex()
@@ -27,3 +28,26 @@ def string_to_uuid(text: str | int) -> str:
 def create_unique_uuid(agent_id: str, base: str) -> str:
     """One agent's own view of a user or room `base`, by Eliza's `createUniqueUuid`."""
     return agent_id if base == agent_id else string_to_uuid(f"{base}:{agent_id}")
+
+
+# -- 0.x: rooms and messages of a platform, by the strings its clients put together (client-telegram, client-direct)
+
+
+def v0_user_id(platform_id: str | int) -> str:
+    """A person, by the platform's own number; the same for every agent."""
+    return string_to_uuid(platform_id)
+
+
+def v0_room_id(chat_id: str | int, agent_id: str) -> str:
+    """A chat as one agent sees it."""
+    return string_to_uuid(f"{chat_id}-{agent_id}")
+
+
+def v0_message_id(room_id: str, message_id: str | int) -> str:
+    """A message of a room; `room_id` is the UUID of `v0_room_id`."""
+    return string_to_uuid(f"{room_id}-{message_id}")
+
+
+def v0_direct_room_id(agent_id: str) -> str:
+    """The room of the direct client when none is named."""
+    return string_to_uuid(f"default-room-{agent_id}")

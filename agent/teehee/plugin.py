@@ -15,12 +15,12 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from teehee.character.model import Character
+from teehee.character.model import Character, Knowledge, Line
 from teehee.wire.messages import Part
 
 __all__ = [
-    "Action", "Character", "Evaluator", "Message", "Part", "Plugin", "Provided", "Provider", "Recall", "Result",
-    "Spoken", "State", "Turn", "action", "evaluator", "provider",
+    "Action", "Character", "Evaluator", "Knowledge", "Line", "Message", "Part", "Plugin", "Provided", "Provider",
+    "Recall", "Result", "Spoken", "State", "Turn", "action", "evaluator", "provider",
 ]  # fmt: skip
 
 Json = Any
@@ -65,7 +65,7 @@ class State:
     """What the providers told for this turn: texts by provider name, values by template key."""
 
     texts: Mapping[str, str] = field(default_factory=dict)
-    values: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, Json] = field(default_factory=dict)
 
 
 class Memory(Protocol):
@@ -74,6 +74,8 @@ class Memory(Protocol):
     async def remember(self, text: str, table: str, data: Mapping[str, Json]) -> None: ...
 
     async def recall(self, table: str, limit: int) -> list[Recall]: ...
+
+    async def search(self, text: str, limit: int) -> list[Knowledge]: ...
 
 
 @dataclass(slots=True)
@@ -93,6 +95,7 @@ class Turn:
     recent: Sequence[Spoken] = ()
     actions: Sequence["Action"] = ()
     providers: Sequence["Provider"] = ()
+    evaluators: Sequence["Evaluator"] = ()
     services: Mapping[type, object] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     state: State = field(default_factory=State)
@@ -105,6 +108,10 @@ class Turn:
     async def recall(self, *, table: str = "facts", limit: int = 10) -> list[Recall]:
         """The latest of `table` in this room, newest first."""
         return await self.memory.recall(table, limit)
+
+    async def search(self, text: str, *, limit: int = 5) -> list[Knowledge]:
+        """The fragments of the character's knowledge that share most with the words of `text`, best first."""
+        return await self.memory.search(text, limit)
 
     def service(self, kind: type[S]) -> S:
         """The running service of this type. Raises LookupError when no plugin offers it."""
@@ -128,7 +135,7 @@ class Provided:
     """What a provider tells, when it has values for templates beside its text."""
 
     text: str = ""
-    values: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, Json] = field(default_factory=dict)
 
 
 Handler = Callable[..., Awaitable[Result]]
@@ -147,6 +154,7 @@ class Action:
     similes: tuple[str, ...] = ()
     arguments: type[BaseModel] | None = None
     fits: Fits | None = None  # Eliza's validate: is this action open to this turn?
+    examples: tuple[tuple[Line, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +168,7 @@ class Provider:
     dynamic: bool = False  # asked only when the model names it
     private: bool = False  # never listed
     stable: bool = False
+    gives: tuple[str, ...] = ()  # a dynamic one is also asked when a character's template names one of these keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,22 +206,31 @@ class Plugin:
     connector: str = ""
 
 
-def action(name: str, *, similes: Sequence[str] = (), fits: Fits | None = None) -> Callable[[Handler], Action]:
+def action(
+    name: str, *, similes: Sequence[str] = (), fits: Fits | None = None, examples: Sequence[Sequence[Line]] = ()
+) -> Callable[[Handler], Action]:
     """Makes an Action of an async function; its docstring is what the model reads."""
 
     def make(handler: Handler) -> Action:
-        return Action(name, handler, _description(handler), tuple(similes), _arguments(handler), fits)
+        shown = tuple(map(tuple, examples))
+        return Action(name, handler, _description(handler), tuple(similes), _arguments(handler), fits, shown)
 
     return make
 
 
 def provider(
-    name: str, *, position: int = 0, dynamic: bool = False, private: bool = False, stable: bool = False
+    name: str,
+    *,
+    position: int = 0,
+    dynamic: bool = False,
+    private: bool = False,
+    stable: bool = False,
+    gives: Sequence[str] = (),
 ) -> Callable[[Ask], Provider]:
     """Makes a Provider of an async function that tells something for the prompt."""
 
     def make(get: Ask) -> Provider:
-        return Provider(name, get, _description(get), position, dynamic, private, stable)
+        return Provider(name, get, _description(get), position, dynamic, private, stable, tuple(gives))
 
     return make
 

@@ -7,12 +7,12 @@ import importlib.metadata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from teehee.character.names import REQUIRED_MARK, counterpart, plain_name
 from teehee.errors import ConfigError, PluginError
 from teehee.plugin import Plugin
 
 GROUP = "teehee.plugins"
 ALWAYS = ("bootstrap",)
-REQUIRED_MARK = "!"  # a character may write "dice!": without this plugin the agent does not start
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +49,6 @@ def _distributions(path: str) -> Iterable[importlib.metadata.Distribution]:
         yield from importlib.metadata.distributions(path=[path])
 
 
-def plain_name(written: str) -> str:
-    """`dice` for every way a character may write it: `@elizaos/plugin-dice`, `plugin-dice`, `Dice!`."""
-    name = written.strip().rstrip(REQUIRED_MARK).rsplit("/", 1)[-1].lower()
-    for prefix in ("plugin-", "client-", "teehee-", "teehee_"):
-        name = name.removeprefix(prefix)
-    return name
-
-
 def load(wanted: Sequence[str], found: dict[str, Found]) -> Loaded:
     """The named plugins and what they require, in an order where each comes after its needs.
 
@@ -64,7 +56,8 @@ def load(wanted: Sequence[str], found: dict[str, Found]) -> Loaded:
     """
     required = {plain_name(name) for name in wanted if name.strip().endswith(REQUIRED_MARK)}
     loaded: dict[str, Plugin | PluginError] = {}
-    for name in dict.fromkeys([*ALWAYS, *map(plain_name, wanted)]):
+    asked = [name for name in wanted if counterpart(name, found).kind in ("plugin", "absent")]
+    for name in dict.fromkeys([*ALWAYS, *map(plain_name, asked)]):
         _load_one(name, found, loaded, ())
     out = tuple(value for value in loaded.values() if isinstance(value, PluginError))
     for error in out:
@@ -94,7 +87,9 @@ def _load_one(
 
 def _import(name: str, found: dict[str, Found]) -> Plugin:
     if name not in found:
-        raise PluginError(name, "is not installed", hint=f"pip install teehee-{name}, or take it out of the character")
+        why = f": {note}" if (note := counterpart(name, found).note) else ""
+        hint = f"pip install teehee-{name}, or take it out of the character"
+        raise PluginError(name, f"is not installed{why}", hint=hint)
     try:
         value = found[name].entry.load()
     except (Exception, SystemExit) as error:  # a plugin's import may raise anything

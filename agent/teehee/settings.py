@@ -5,14 +5,15 @@ then the default. Nobody else in teehee reads the environment.
 """
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from teehee.character import providers
 from teehee.character.model import Character
 from teehee.errors import ConfigError
 
@@ -41,6 +42,7 @@ class Settings(BaseModel):
     max_tokens: int = Field(1024, ge=16, le=32768, description="longest answer of the model, in tokens")
     replies_per_minute: int = Field(60, ge=0, description="replies one room may get in a minute")
     rooms_in_parallel: int = Field(64, ge=1, le=1024, description="rooms answered at the same time")
+    legacy_env: bool = Field(False, description="CHARACTER.<NAME>.X as Eliza 0.x has it: the file wins over it")
     plugin_path: str = Field("", description="a further folder to look for plugins in (development only)")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much the logs tell")
 
@@ -64,23 +66,37 @@ ALIASES = {
     "model_url": ("OPENAI_BASE_URL",),
     "model": ("OPENAI_LARGE_MODEL", "LARGE_OPENAI_MODEL", "OPENAI_MODEL"),
     "model_key": ("OPENAI_API_KEY",),
-    "temperature": ("MODEL_TEMPERATURE",),
-    "max_tokens": ("MODEL_MAX_TOKEN",),
+    "temperature": ("TEXT_LARGE_TEMPERATURE", "DEFAULT_TEMPERATURE", "MODEL_TEMPERATURE"),
+    "max_tokens": ("TEXT_LARGE_MAX_TOKENS", "DEFAULT_MAX_TOKENS", "MODEL_MAX_TOKEN"),
+}
+# What only a character file calls the same thing; a value that does not hold there is left out, not refused.
+IN_FILES = {
+    "model": ("model",),
+    "temperature": ("temperature", "modelConfig.temperature", "defaultTemperature"),
+    "max_tokens": ("maxTokens", "modelConfig.maxOutputTokens", "defaultMaxTokens"),
 }
 STEERING = (
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
     "SSLKEYLOGFILE", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "LD_PRELOAD", "LD_LIBRARY_PATH", "OPENSSL_CONF",
     "DSTACK_SIMULATOR_ENDPOINT", "TEE_MODE", "WALLET_SECRET_SALT",
 )  # fmt: skip
-OF_THE_RUN = ("data", "host", "port", "rooms_in_parallel", "plugin_path", "log_level")  # not for one character to say
+# Not for one character to say:
+OF_THE_RUN = ("data", "host", "port", "rooms_in_parallel", "legacy_env", "plugin_path", "log_level")
 
 
 @dataclass(frozen=True, slots=True)
 class Effective:
-    """The settings in force and the origin of each: `option`, `character …`, `environment …` or `default`."""
+    """The settings in force and the origin of each: `option`, `character …`, `environment …` or `default`.
+
+    `notes` says what a person should know of how they came about.
+    """
 
     settings: Settings
     origins: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+
+
+Found = tuple[Json, str]  # a value and its origin
 
 
 def resolve(
@@ -88,45 +104,132 @@ def resolve(
 ) -> Effective:
     """The effective settings. Raises one ConfigError that names every problem, its source and its fix."""
     environ = os.environ if environ is None else environ
-    values: dict[str, Json] = {}
-    origins: dict[str, str] = {}
-    for name in Settings.model_fields:
-        found = _look_up(name, options, character, environ)
-        origins[name] = "default" if found is None else found[1]
-        if found is not None:
-            values[name] = found[0]
+    found = {name: _look_up(name, options, character, environ) for name in Settings.model_fields}
+    notes: list[str] = []
+    if character is not None and found["model_url"] is None:
+        found |= _provided(character, environ, found, notes)
+    _keep_keys_at_home(found, notes)
+    origins = {name: "default" if given is None else given[1] for name, given in found.items()}
     try:
-        return Effective(Settings(**values), origins)
+        settings = Settings(**{name: given[0] for name, given in found.items() if given is not None})
     except ValidationError as error:
         problems = [f"{p['loc'][0]} ({origins[str(p['loc'][0])]}): {p['msg']}" for p in error.errors(include_url=False)]
         raise ConfigError(
             "settings: " + "; ".join(problems), hint="`teehee config` shows where each comes from"
         ) from None
+    return Effective(settings, origins, tuple(notes))
 
 
 def _look_up(
     name: str, options: Mapping[str, Json], character: Character | None, environ: Mapping[str, str]
-) -> tuple[Json, str] | None:
+) -> Found | None:
     if options.get(name) is not None:
         return options[name], "option"
+    aliases = ALIASES.get(name, ())
+    if character is not None and character.model_provider:
+        is_openai = providers.plain_provider(character.model_provider) == "openai"
+        aliases = tuple(alias for alias in aliases if is_openai or "OPENAI" not in alias)  # no key for another's door
     if character is not None and name not in OF_THE_RUN:
-        for key in (name.upper(), *ALIASES.get(name, ())):
-            if (value := character.secrets.get(key)) not in (None, ""):
-                return value, f"character secret {key}"
-            if (value := character.settings.get(key)) not in (None, "") and isinstance(value, (str, int, float)):
+        if (given := _in_character(character, (name.upper(), *aliases))) is not None:
+            return given
+        for key in IN_FILES.get(name, ()):
+            value = _at(character.settings, key)
+            if value not in (None, "") and _holds(name, value):
                 return value, f"character setting {key}"
-    for key in (PREFIX + name.upper(), *ALIASES.get(name, ())):
-        if environ.get(key):
-            return environ[key], f"environment {key}"
+    return _in_environment(environ, (PREFIX + name.upper(), *aliases))
+
+
+def _in_character(character: Character, keys: Iterable[str]) -> Found | None:
+    for key in keys:
+        if (value := character.secrets.get(key)) not in (None, ""):
+            return value, f"character secret {key}"
+        if (value := character.settings.get(key)) not in (None, "") and isinstance(value, (str, int, float)):
+            return value, f"character setting {key}"
     return None
 
 
-def character_secrets(character: Character, environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Secrets the environment gives this character: `CHARACTER.<NAME>.X`, Eliza 1.x's rule for the name."""
+def _in_environment(environ: Mapping[str, str], keys: Iterable[str]) -> Found | None:
+    return next(((environ[key], f"environment {key}") for key in keys if environ.get(key)), None)
+
+
+def _at(settings: Mapping[str, Json], path: str) -> Json:
+    value: Json = settings
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value if isinstance(value, (str, int, float)) and not isinstance(value, bool) else None
+
+
+def _holds(name: str, value: Json) -> bool:
+    try:
+        Settings.model_validate({name: value})
+    except ValidationError:
+        return False
+    return True
+
+
+def _provided(
+    character: Character, environ: Mapping[str, str], found: Mapping[str, Found | None], notes: list[str]
+) -> dict[str, Found | None]:
+    """URL, key and model of the character's `modelProvider`; nothing, and a note, when something is missing."""
+    name = providers.plain_provider(character.model_provider)
+    provider = providers.ENDPOINTS.get(name)
+    if provider is None:
+        if name:
+            notes.append(f"modelProvider {character.model_provider!r} has no endpoint known here")
+        return {}
+    origin = f"modelProvider {name}"
+    asked = [found["model"], _in_character(character, providers.model_names(name))]
+    asked += [_in_environment(environ, providers.model_names(name)), (provider.model, origin) if provider.key else None]
+    model = next((given for given in asked if given is not None and given[0]), None)
+    key = found["model_key"]
+    if key is None and provider.key:
+        key = _in_character(character, (provider.key,)) or _in_environment(environ, (provider.key,))
+    wanted = [*([provider.key] if provider.key and key is None else []), *(["a model's name"] if model is None else [])]
+    if wanted:
+        notes.append(f"modelProvider {character.model_provider!r} waits for {' and '.join(wanted)}")
+        return {}
+    url = _in_character(character, providers.url_names(name)) or _in_environment(environ, providers.url_names(name))
+    return {"model_url": url or (provider.url, origin), "model": model, "model_key": key}
+
+
+def _keep_keys_at_home(found: dict[str, Found | None], notes: list[str]) -> None:
+    """A key of the environment never goes where only a character file says: that file may be a stranger's."""
+    url, key = found["model_url"], found["model_key"]
+    if url and key and url[1].startswith("character ") and key[1].startswith("environment "):
+        found["model_key"] = None
+        notes.append(
+            f"{key[1].removeprefix('environment ')} stays home: the URL is the character file's own word "
+            "(name it with --model-url to send the key there)"
+        )
+
+
+def with_environment(
+    character: Character, environ: Mapping[str, str] | None = None, *, legacy: bool = False
+) -> Character:
+    """The character with the secrets the environment gives it by name or id.
+
+    Eliza 1.x: `CHARACTER.<NAME>.X`, `<NAME>_X`, `CHARACTER.<ID>.X`, and they win over the file. With `legacy` as in
+    0.x: `CHARACTER.<NAME or ID>.X`, and the file wins.
+    """
     environ = os.environ if environ is None else environ
+    given = {
+        name.removeprefix(start): value
+        for start in (_prefixes_v0(character) if legacy else _prefixes_v1(character))
+        for name, value in environ.items()
+        if value and len(name) > len(start) and name.startswith(start)
+    }
+    return replace(character, secrets={**given, **character.secrets} if legacy else {**character.secrets, **given})
+
+
+def _prefixes_v0(character: Character) -> tuple[str, ...]:
+    return tuple(f"CHARACTER.{word.upper().replace(' ', '_')}." for word in (character.name, character.id))
+
+
+def _prefixes_v1(character: Character) -> tuple[str, ...]:
+    """The last one that names a secret wins."""
     plain = "".join(c if c.isascii() and c.isalnum() else "_" for c in character.name.upper())
-    start = f"CHARACTER.{plain}."
-    return {name.removeprefix(start): value for name, value in environ.items() if name.startswith(start) and value}
+    short = () if f"{plain}_" == PREFIX or len(plain) < 2 else (f"{plain}_",)
+    return (*short, f"CHARACTER.{character.id.upper().replace('-', '_')}.", f"CHARACTER.{plain}.")
 
 
 def steering(environ: Mapping[str, str] | None = None) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from teehee.character.model import Character, Line, Style
+from teehee.character.model import Character, Knowledge, Line, Style
 
 Json = Any
 
@@ -21,8 +21,9 @@ def from_json(value: Mapping[str, Json]) -> Character:
     given: dict[str, Any] = {name: tuple(item) if isinstance(item, list) else item for name, item in value.items()}
     given["style"] = Style(*(tuple(value["style"][part]) for part in ("all", "chat", "post")))
     given["message_examples"] = tuple(tuple(map(_line, talk)) for talk in value["message_examples"])
+    given["knowledge"] = tuple(Knowledge(**item) for item in value["knowledge"])
     return Character(**given)
 
 
 def _line(value: Mapping[str, Json]) -> Line:
-    return Line(value["name"], value["text"], tuple(value["actions"]))
+    return Line(value["name"], value["text"], tuple(value["actions"]), value["extras"])

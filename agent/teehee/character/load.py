@@ -1,269 +1,281 @@
-"""Character files as Eliza's authors write them (v0 and v1), read into the one `Character`.
+"""Character files of every era, read into the one `Character`, with an account of what was changed on the way.
 
-Fields that fit no place are never dropped: they stay in `extras` under their own key.
+Nothing is dropped: what no field takes stays in `extras` under its own key, and `write` puts it back.
 """
 
-import json
-import math
-import re
-import stat
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from teehee.character.model import Character, Json, Line, Style
-from teehee.errors import ConfigError
+from teehee.character import examples, extends, knowledge, names, providers, source, write
+from teehee.character.fields import EMPTY, Fields, kind, scalar
+from teehee.character.model import ELIZA_KEYS, KEPT, Character, Line, Style
 from teehee.ids import UUID_SHAPE, string_to_uuid
 
-LIMIT_BYTES = 16 * 2**20
-LIMIT_DEPTH = 64
+Json = Any
 V0_ONLY = ("clients", "modelProvider", "lore")
-LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
-JSON_TYPES = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
+BIO_INSTEAD = ("description", "core_identity")
+NAME_HINT = 'a character needs at least {"name": "..."}'
+MISTAKEN = {"examples": "messageExamples", "conversations": "messageExamples", "prompt": "system", "tags": "topics"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A character and the account of its file: `understood` and `ignored` keys, `changes`, `warnings`, `origins`.
+
+    `origins` maps a field of the file to where its value is from, for all that is not simply the file itself.
+    """
+
+    character: Character
+    changes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    understood: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    origins: Mapping[str, str] | None = None
 
 
 def load(path: Path) -> list[Character]:
-    """Every character in the file at `path`; raises `ConfigError` when it holds none."""
-    where = str(path)
-    try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise _refusal(where, "is a directory, expected a file", "name one of the .json files in it")
-        if not stat.S_ISREG(mode):
-            raise _refusal(where, "is not a regular file", "copy the character into a .json file")
-        with path.open("rb") as file:
-            data = file.read(LIMIT_BYTES + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        raise _refusal(where, "does not exist", "check the spelling, or write one: a name is enough") from None
-    except (OSError, ValueError) as error:  # ValueError: a path no system call takes, such as one with a NUL
-        reason = getattr(error, "strerror", None) or "not a usable path"
-        raise _refusal(where, f"cannot be read ({reason})", "check the path and its permissions") from error
-    return loads(data, where)
+    """Every character in the file at `path`. Raises ConfigError when it holds none, or one that cannot run."""
+    return [reading.character for reading in read(path)]
 
 
 def loads(text: str | bytes, where: str) -> list[Character]:
-    """Every character in `text`; `where` is what errors call it. Raises `ConfigError`."""
-    value = _parse(_decoded(text, where), where)
-    if isinstance(value, list) and not value:
-        raise _refusal(where, "is an empty list", "put at least one character with a name in it")
-    if isinstance(value, list):
-        return [_character(item, f"{where}[{index}]") for index, item in enumerate(value)]
-    return [_character(value, where)]
+    """Every character in `text`; `where` is what errors call it. Raises ConfigError."""
+    return [reading.character for reading in reads(text, where)]
 
 
-def _refusal(where: str, problem: str, hint: str) -> ConfigError:
-    return ConfigError(f"character {where!r}: {problem}", hint=hint)
+def read(path: Path) -> list[Reading]:
+    """Every character in the file at `path`, each with its account. Raises ConfigError."""
+    return reads(source.read(path), str(path), path)
 
 
-def _decoded(text: str | bytes, where: str) -> str:
-    if len(text) > LIMIT_BYTES:
-        problem = f"is larger than {LIMIT_BYTES // 2**20} MB"
-        raise _refusal(where, problem, "move long knowledge into files of their own")
-    if isinstance(text, str):
-        return text.removeprefix("\ufeff")
-    try:
-        return text.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        position = error.start
-    # Raised outside the handler: the decoding error carries the whole file, secrets included.
-    raise _refusal(where, f"is not UTF-8 (byte {position})", "save the file as UTF-8")
+def reads(text: str | bytes, where: str, path: Path | None = None) -> list[Reading]:
+    """Every character in `text`; with `path`, what it `extends` is read from the folder it lies in."""
+    parsed = source.parse(text, where)
+    if isinstance(parsed.value, list) and not parsed.value:
+        raise source.refusal(where, "is an empty list", "put at least one character with a name in it")
+    if not isinstance(parsed.value, list):
+        return [_reading(parsed.value, where, parsed, path)]
+    return [_reading(item, f"{where}[{index}]", parsed, path) for index, item in enumerate(parsed.value)]
 
 
-def _parse(text: str, where: str) -> Json:
-    if not text.strip():
-        raise _refusal(where, "is empty, expected a JSON object", 'start with {"name": "..."}')
-    problem, hint = "", "JSON knows no comments, no trailing commas and only double quotes"
-    value: Json = None
-    try:
-        value = json.loads(text, parse_constant=_number, parse_float=_number)
-    except json.JSONDecodeError as error:
-        problem = f"is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
-    except ValueError:
-        problem, hint = "holds a number outside JSON's range", "write it as a string"
-    except RecursionError:
-        problem, hint = f"is nested deeper than {LIMIT_DEPTH} levels", "flatten it"
-    if not problem and _is_deep(value):
-        problem, hint = f"is nested deeper than {LIMIT_DEPTH} levels", "flatten it"
-    if problem:  # raised outside the handler: the JSON error carries the whole text, secrets included
-        raise _refusal(where, problem, hint)
-    return _mended(value) if LONE_SURROGATE.search(text) else value
+def _reading(raw: Json, where: str, parsed: source.Parsed, path: Path | None) -> Reading:
+    _refuse_what_is_none(raw, where)
+    merged = extends.resolve(raw, where, path)
+    _refuse_a_bad_name(merged.value, where)
+    fields = Fields(dict(merged.value))
+    fields.changes += [*parsed.changes, *merged.changes]
+    fields.warnings += [*parsed.warnings, *merged.warnings]
+    origins = dict(merged.origins)
+    character = _character(fields, merged.value, origins)
+    if KEPT in character.settings:
+        return _unfolded(merged.value, where, character)
+    _warn_of_unknown_keys(fields)
+    ignored = tuple(
+        key
+        for key, value in fields.left.items()
+        if value not in EMPTY and key not in fields.reshaped and key not in ELIZA_KEYS
+    )
+    return Reading(character, tuple(fields.changes), tuple(fields.warnings), tuple(fields.understood), ignored, origins)
 
 
-def _number(text: str) -> float:
-    if not math.isfinite(value := float(text)):
-        raise ValueError("not a finite number")
-    return value
+def _unfolded(raw: Mapping[str, Json], where: str, folded: Character) -> Reading:
+    """A file that `write.convert` made: what its era had no place for goes back where it was.
+
+    A value that was reshaped for the era is restored only while the file still holds what the conversion wrote:
+    an author who edited it since is right.
+    """
+    kept = folded.settings[KEPT]
+    kept = kept if isinstance(kept, dict) else {}
+    held = {key: value for key, value in raw["settings"].items() if key != KEPT}
+    inner = kept.get("settings", {})
+    settings = {**held, **inner} if isinstance(inner, dict) else held or inner
+    whole = {**raw, **{key: _joined(raw.get(key), value) for key, value in kept.items()}}
+    whole |= {"settings": settings, "name": raw["name"]}
+    again = write.convert(_plain(whole, where).character, folded.era)
+    edited = [key for key in kept if key in raw and key != "settings" and again.get(key) != raw[key]]
+    reading = _plain({**whole, **{key: raw[key] for key in edited}}, where)
+    marked = {**reading.character.settings, KEPT: {}}
+    return replace(reading, character=replace(reading.character, era=folded.era, settings=marked))
 
 
-def _is_deep(value: Json) -> bool:
-    level: list[Json] = [value]
-    for _ in range(LIMIT_DEPTH):
-        level = [
-            child
-            for item in level
-            if isinstance(item, dict | list)
-            for child in (item.values() if isinstance(item, dict) else item)
-        ]
-        if not level:
-            return False
-    return True
+def _joined(held: Json, kept: Json) -> Json:
+    return {**held, **kept} if isinstance(held, dict) and isinstance(kept, dict) else kept
 
 
-def _mended(value: Json) -> Json:
-    """`value` without halves of emoji, which JSON can write and UTF-8 cannot."""
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [_mended(item) for item in value]
-    if isinstance(value, dict):
-        return {_mended(key): _mended(item) for key, item in value.items()}
-    return value
+def _plain(raw: dict[str, Json], where: str) -> Reading:
+    """The reading of a value that extends nothing more and was converted from nothing."""
+    if isinstance(raw["settings"], dict):
+        raw["settings"].pop(KEPT, None)
+    return _reading(raw, where, source.Parsed(raw), None)
 
 
-def _character(raw: Json, where: str) -> Character:
-    name = _name(raw, where)
-    left = {key: value for key, value in raw.items() if key != "name"}
-    given = raw.get("id")
-    has_id = isinstance(given, str) and UUID_SHAPE.fullmatch(given) is not None
-    if has_id:
-        del left["id"]
-    settings = _mapping(left, "settings")
-    style = _mapping(left, "style")
-    spare_style = {key: value for key, value in style.items() if key not in ("all", "chat", "post")}
-    if spare_style:
-        left["style"] = spare_style
-    templates = _mapping(left, "templates")
-    if spare_templates := {key: value for key, value in templates.items() if not isinstance(value, str)}:
-        left["templates"] = spare_templates
+def _refuse_what_is_none(raw: Json, where: str) -> None:
+    if not isinstance(raw, dict):
+        raise source.refusal(where, f"$: expected an object, got {kind(raw)}", NAME_HINT)
+    if not raw:
+        raise source.refusal(where, "is an empty object", NAME_HINT)
+    if "name" not in raw and "properties" in raw and ("$schema" in raw or raw.get("type") == "object"):
+        raise source.refusal(where, "is a JSON schema, not a character", "load a file written to the schema")
+
+
+def _refuse_a_bad_name(raw: Mapping[str, Json], where: str) -> None:
+    name = raw.get("name")
+    if "name" not in raw:
+        near = names.nearest("name", [key for key, value in raw.items() if isinstance(value, str)])
+        meant = f" (did you mean it by {near!r}?)" if near else ""
+        raise source.refusal(where, f"$.name is missing, expected a string{meant}", NAME_HINT)
+    if not isinstance(name, str):
+        raise source.refusal(where, f"$.name: expected a string, got {kind(name)}", "put the name in double quotes")
+    if not name.strip():
+        raise source.refusal(where, "$.name is empty, expected a name", NAME_HINT)
+
+
+def _character(fields: Fields, raw: Mapping[str, Json], origins: dict[str, str]) -> Character:
+    name = str(raw["name"])
+    fields.taken("name")
+    era = _era(raw)
+    settings, secrets = _settings(fields, era)
+    style = fields.mapping("style")
+    parts = [_style_part(fields, style, part) for part in ("all", "chat", "post")]
+    if style:
+        fields.left["style"] = style
     return Character(
-        id=given if has_id else string_to_uuid(name),
+        id=_id(fields, name, origins),
         name=name,
-        era=_era(raw),
-        username=_text(left, "username"),
-        system=_text(left, "system"),
+        era=era,
+        username=fields.text("username"),
+        system=fields.text("system"),
         bio_is_whole=isinstance(raw.get("bio"), str),
-        bio=_strings(left, "bio"),
-        lore=_strings(left, "lore"),
-        message_examples=_conversations(left),
-        post_examples=_strings(left, "postExamples"),
-        topics=_strings(left, "topics"),
-        adjectives=_strings(left, "adjectives"),
-        style=Style(_strings(style, "all"), _strings(style, "chat"), _strings(style, "post")),
-        knowledge=_strings(left, "knowledge"),
-        plugins=_strings(left, "plugins", keys=("name", "package")),
-        clients=tuple(client.lower() for client in _strings(left, "clients")),
-        templates={key: value for key, value in templates.items() if isinstance(value, str)},
-        secrets=_secrets(settings.pop("secrets", None)) | _secrets(left.pop("secrets", None)),
+        bio=_bio(fields, origins),
+        lore=fields.strings("lore"),
+        message_examples=_conversations(fields, raw, era),
+        post_examples=fields.strings("postExamples"),
+        topics=fields.strings("topics"),
+        adjectives=fields.strings("adjectives"),
+        style=Style(*parts),
+        knowledge=knowledge.items(fields),
+        model_provider=_provider(fields, era),
+        plugins=fields.strings("plugins", inside=("name", "package")),
+        clients=_clients(fields),
+        templates=_templates(fields),
+        secrets=secrets,
         settings=settings,
-        extras=left,
+        extras=fields.left,
     )
 
 
-def _name(raw: Json, where: str) -> str:
-    hint = 'a character needs at least {"name": "..."}'
-    if not isinstance(raw, dict):
-        raise _refusal(where, f"$: expected an object, got {_type(raw)}", hint)
-    if not raw:
-        raise _refusal(where, "is an empty object", hint)
-    name = raw.get("name")
-    if "name" not in raw and "properties" in raw and ("$schema" in raw or raw.get("type") == "object"):
-        raise _refusal(where, "is a JSON schema, not a character", "load a file written to the schema")
-    if "name" not in raw:
-        raise _refusal(where, "$.name is missing, expected a string", hint)
-    if not isinstance(name, str):
-        raise _refusal(where, f"$.name: expected a string, got {_type(name)}", "put the name in double quotes")
-    if not name.strip():
-        raise _refusal(where, "$.name is empty, expected a name", hint)
-    return name
+def _conversations(fields: Fields, raw: Mapping[str, Json], era: str) -> tuple[tuple[Line, ...], ...]:
+    """The example conversations; their raw value is kept when `write` would spell it otherwise."""
+    talks = examples.conversations(fields)
+    if examples.KEY in fields.understood and write.talks(talks, era) != raw[examples.KEY]:
+        fields.left[examples.KEY] = raw[examples.KEY]
+        fields.reshaped.add(examples.KEY)
+    return talks
 
 
-def _type(value: Json) -> str:
-    return JSON_TYPES.get(type(value), "a number")
+def _clients(fields: Fields) -> tuple[str, ...]:
+    written = fields.strings("clients", inside=("name", "type"))
+    lowered = tuple(client.lower() for client in written)
+    if lowered != written:
+        fields.left.setdefault("clients", list(written))
+        fields.reshaped.add("clients")
+    return lowered
 
 
 def _era(raw: Mapping[str, Json]) -> str:
-    examples = raw.get("messageExamples")
-    lines = [
-        line
-        for talk in (examples if isinstance(examples, list) else [])
-        if isinstance(talk, list)
-        for line in talk
-        if isinstance(line, dict)
-    ]
+    """v0, v1 or v2, by what only that era writes."""
+    talks = raw.get("messageExamples")
+    listed = talks if isinstance(talks, list) else []
+    known = raw.get("knowledge")
+    cased = any(isinstance(item, dict) and "item" in item for item in (known if isinstance(known, list) else ()))
+    if cased or any(isinstance(talk, dict) and "examples" in talk for talk in listed):
+        return "v2"
+    lines = [line for talk in listed if isinstance(talk, list) for line in talk if isinstance(line, dict)]
     is_v0 = any(key in raw for key in V0_ONLY) or any("user" in line and "name" not in line for line in lines)
     return "v0" if is_v0 else "v1"
 
 
-def _mapping(left: dict[str, Json], key: str) -> dict[str, Json]:
-    """A copy of the object at `key`, taken out of `left`; anything else stays where it is."""
-    value = left.get(key)
-    if value is None or isinstance(value, dict):
-        left.pop(key, None)
-    return dict(value) if isinstance(value, dict) else {}
+def _id(fields: Fields, name: str, origins: dict[str, str]) -> str:
+    given = fields.left.get("id")
+    if isinstance(given, str) and UUID_SHAPE.fullmatch(given):
+        fields.taken("id", keep=given == string_to_uuid(name))
+        return given
+    if given not in EMPTY:
+        fields.warn("$.id", "no UUID; kept, but the agent's id is derived from its name, as Eliza does")
+    origins["id"] = "derived from the name"
+    return string_to_uuid(name)
 
 
-def _text(left: dict[str, Json], key: str) -> str:
-    return str(left.pop(key)) if isinstance(left.get(key), str) else ""
+def _bio(fields: Fields, origins: dict[str, str]) -> tuple[str, ...]:
+    bio = fields.strings("bio", lone="a bio may be one string")
+    if bio:
+        return bio
+    for key in BIO_INSTEAD:
+        if isinstance(text := fields.left.get(key), str) and text.strip():
+            fields.warn("$.bio", f"is missing; {key!r} is read in its place")
+            fields.taken(key, keep=True)
+            origins["bio"] = f"$.{key}"
+            return (text,)
+    fields.warn("$.bio", "is missing: the agent knows its name and little else")
+    return ()
 
 
-def _strings(left: dict[str, Json], key: str, keys: tuple[str, ...] = ("text",)) -> tuple[str, ...]:
-    """The strings at `key`, a lone one or a list; objects count by the first of `keys`, the rest stays."""
-    value = left.pop(key, None)
-    taken: list[str] = []
-    rest: list[Json] = []
-    for item in value if isinstance(value, list) else [value]:
-        text = _string(item, keys)
-        if text is not None:
-            taken.append(text)
-        elif item is not None:
-            rest.append(item)
-    if rest:
-        left[key] = rest if isinstance(value, list) else value
-    return tuple(taken)
+def _provider(fields: Fields, era: str) -> str:
+    written = fields.text("modelProvider")
+    if written and providers.plain_provider(written) not in providers.V0259:
+        near = names.nearest(providers.plain_provider(written), providers.V0259)
+        meant = f"did you mean {near!r}? " if near else ""
+        fields.warn("$.modelProvider", f"no provider {written!r} ({meant}the settings of the model decide)")
+    elif not written and era == "v0":
+        fields.warn("$.modelProvider", "is missing: the settings of the model decide")
+    return written
 
 
-def _string(item: Json, keys: tuple[str, ...]) -> str | None:
-    if isinstance(item, dict):
-        inner = item.get("content", item)  # a post example may be a whole message
-        found = [inner[key] for key in keys if isinstance(inner, dict) and isinstance(inner.get(key), str)]
-        return found[0] if found else None
-    return _scalar(item)
-
-
-def _scalar(value: Json) -> str | None:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, str | int | float) else None
-
-
-def _conversations(left: dict[str, Json]) -> tuple[tuple[Line, ...], ...]:
-    value = left.get("messageExamples")
-    if not isinstance(value, list):
+def _style_part(fields: Fields, style: dict[str, Json], part: str) -> tuple[str, ...]:
+    """The lines of one part; it is taken out of `style` unless something in it was no plain text."""
+    value = style.get(part)
+    if value in EMPTY:
         return ()
-    if value and all(isinstance(item, dict) and "content" in item for item in value):
-        value = [value]  # a flat list of messages is one conversation
-    talks = [item.get("examples") if isinstance(item, dict) else item for item in value]
-    read = tuple(tuple(_lines(talk)) for talk in talks)
-    if not any(talk and not lines for talk, lines in zip(talks, read, strict=True)):
-        del left["messageExamples"]
-    return read  # an unreadable conversation stays as an empty one, so that the others keep their numbers
+    texts, odd = fields.items(f"$.style.{part}", value if isinstance(value, list) else [value])
+    if not odd:
+        del style[part]
+    return texts
 
 
-def _lines(talk: Json) -> list[Line]:
-    return [line for item in (talk if isinstance(talk, list) else []) if (line := _line(item)) is not None]
+def _templates(fields: Fields) -> dict[str, str]:
+    given = fields.mapping("templates")
+    odd = {key: value for key, value in given.items() if not isinstance(value, str)}
+    if odd:
+        fields.left["templates"] = odd
+        fields.warn("$.templates", f"no template: {', '.join(sorted(odd))[:120]}; kept, not used")
+    return {key: value for key, value in given.items() if isinstance(value, str)}
 
 
-def _line(item: Json) -> Line | None:
-    if isinstance(item, list) and len(item) == 2 and all(isinstance(part, str) for part in item):
-        return Line(item[0], item[1])
-    if not isinstance(item, dict):
-        return None
-    content = item.get("content")
-    speaker = item.get("name") if isinstance(item.get("name"), str) else item.get("user")
-    if not isinstance(content, dict):
-        return None if _scalar(content) is None else Line(_scalar(speaker) or "", _scalar(content) or "")
-    fields = dict(content)
-    actions = dict.fromkeys(_strings(fields, "actions") + _strings(fields, "action"))
-    return Line(_scalar(speaker) or "", _scalar(content.get("text")) or "", tuple(a for a in actions if a))
+def _settings(fields: Fields, era: str) -> tuple[dict[str, Json], dict[str, str]]:
+    """The settings, where every secret is a name without its value; and the values by name.
+
+    Where one name stands in several places the era's own order decides: 0.x looks into `settings.secrets` before
+    `settings`, 1.x into the root's `secrets`, then `settings`, then `settings.secrets`.
+    """
+    settings = fields.mapping("settings")
+    inner, root = settings.get("secrets"), fields.left.get("secrets")
+    found = _secrets(inner)
+    if era != "v0":
+        found |= {name: text for name in found if (text := scalar(settings.get(name)))}
+    found |= _secrets(root)
+    for holder, key, path in ((settings, "secrets", "$.settings.secrets"), (fields.left, "secrets", "$.secrets")):
+        if key in holder:
+            filled = sorted(_secrets(holder[key]))
+            holder[key] = _blank(holder[key])
+            if filled:
+                named = ", ".join(filled)[:120]
+                fields.warn(path, f"holds values ({named}): the vault takes them, but who has the file has them too")
+    if root is not None:
+        fields.understood.append("secrets")
+        fields.reshaped.add("secrets")
+    return settings, found
 
 
 def _secrets(value: Json, name: str = "") -> dict[str, str]:
@@ -274,5 +286,23 @@ def _secrets(value: Json, name: str = "") -> dict[str, str]:
         for key, item in parts:
             found |= _secrets(item, f"{name}.{key}" if name else str(key))
         return found
-    text = _scalar(value)
+    text = scalar(value)
     return {name or "secrets": text} if text else {}
+
+
+def _blank(value: Json) -> Json:
+    """The names in a secrets object, with nothing in them."""
+    if isinstance(value, dict):
+        return {key: _blank(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_blank(item) for item in value]
+    return ""
+
+
+def _warn_of_unknown_keys(fields: Fields) -> None:
+    for key in fields.left:
+        if key in ELIZA_KEYS or key in fields.reshaped:
+            continue
+        meant = MISTAKEN.get(key.lower()) or names.nearest(key, ELIZA_KEYS)
+        if meant and meant not in fields.understood:
+            fields.warn(f"$.{key}", f"no field of Eliza's (did you mean {meant!r}?); kept, not used")

@@ -5,6 +5,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Json = Any
+KEPT = "characterExtras"  # the setting under which `write.convert` keeps what an era has no place for
+
+# Every top-level key some era of Eliza gives a meaning to.
+ELIZA_KEYS = (
+    "id", "name", "username", "email", "system", "bio", "lore", "clients", "modelProvider", "imageModelProvider",
+    "imageVisionModelProvider", "modelEndpointOverride", "messageExamples", "postExamples", "topics", "adjectives",
+    "knowledge", "plugins", "style", "settings", "secrets", "templates", "clientConfig", "twitterProfile",
+    "instagramProfile", "simsaiProfile", "twitterSpaces", "nft", "postProcessors", "extends", "advancedPlanning",
+    "advancedMemory",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +24,19 @@ class Line:
     name: str
     text: str
     actions: tuple[str, ...] = ()
+    extras: Mapping[str, Json] = field(default_factory=dict)  # what else the item held, in the item's own shape
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """Something the agent knows: a text, or a file or folder still to be read."""
+
+    text: str = ""
+    source: str = ""  # where the text is from: a path inside the character's folder, or the item's own name
+    position: int = 0  # which fragment of its source, from 0
+    path: str = ""  # a file to read, relative to the character's folder
+    directory: str = ""  # a folder to read
+    shared: bool = False  # Eliza's mark: other agents may use it too
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +48,7 @@ class Style:
     post: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Character:
     """An Eliza character. `secrets` is emptied before the mind sees it; unknown keys live in `extras`."""
 
@@ -42,10 +65,14 @@ class Character:
     topics: tuple[str, ...] = ()
     adjectives: tuple[str, ...] = ()
     style: Style = Style()
-    knowledge: tuple[str, ...] = ()
+    knowledge: tuple[Knowledge, ...] = ()
+    model_provider: str = ""
     plugins: tuple[str, ...] = ()
     clients: tuple[str, ...] = ()
     templates: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Json] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     extras: Mapping[str, Json] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Character(id={self.id!r}, name={self.name!r}, era={self.era!r})"  # any other field may hold a secret

@@ -48,7 +48,7 @@ def strip_secrets(character: Character) -> tuple[Character, dict[str, str]]:
     return replace(clean, **{name: _redacted(getattr(clean, name), redact) for name in shown}), found
 
 
-class _Handle(str):
+class Handle(str):
     """The name of a secret, in the place where the secret was; redaction leaves it alone."""
 
     __slots__ = ()
@@ -96,16 +96,16 @@ def _with_handles(value: Json, path: str, redact: Redact, found: dict[str, str],
     if not inside or not _is_filled(value):
         return _redacted(value, redact)
     if isinstance(value, str) and value.startswith("secret:") and value.endswith(path):
-        return _Handle(value)  # stripped before
+        return Handle(value)  # stripped before
     name = path
     while found.get(name, str(value)) != str(value):  # `secrets` may hold another value under the same name
         name = f"settings.{name}"
     found[name] = str(value)
-    return _Handle(f"secret:{name}")
+    return Handle(f"secret:{name}")
 
 
 def _redacted(value: Json, redact: Redact) -> Json:
-    if isinstance(value, _Handle) or isinstance(value, bool) or value is None:
+    if isinstance(value, Handle) or isinstance(value, bool) or value is None:
         return value
     if isinstance(value, str):
         return redact(value)

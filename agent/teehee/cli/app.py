@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from teehee import __version__
-from teehee.cli import ask, chat, config, doctor, log, plugins, run, stop
+from teehee.cli import ask, character, chat, config, doctor, log, plugins, run, stop
 
 
 def build() -> typer.Typer:
@@ -39,4 +39,5 @@ def build() -> typer.Typer:
         doctor.doctor,
     ):
         app.command()(command)
+    app.add_typer(character.build(), name="character")
     return app

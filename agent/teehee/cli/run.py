@@ -44,6 +44,9 @@ async def _run(names: list[str], given: dict[str, object]) -> None:
         loop.add_signal_handler(number, stopped.set)
     if found := steering():
         tell(f"set in this environment, and kept from every process of ours: {', '.join(found)}")
+    for agent in plan.agents:
+        for note in agent.notes:
+            tell(f"{agent.character.name}: {note}")
     async with Supervisor(plan, tell) as up:
         typer.echo(
             _opening(up.url, [agent.character.name for agent in plan.agents], plan.agents[0].brain_shown, up.trust)

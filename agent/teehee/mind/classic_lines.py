@@ -116,7 +116,7 @@ def _lines(character: Character, ear: Ear) -> Iterator[SpokenLine]:
     groups = (
         ("bio", "bio", character.bio),
         ("lore", "lore", character.lore),
-        ("knowledge", "knowledge", character.knowledge),
+        ("knowledge", "knowledge", [item.text for item in character.knowledge if not item.source]),
         ("post", "postExamples", character.post_examples),
     )
     for kind, path, written in groups:

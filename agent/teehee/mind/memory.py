@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from teehee import ids
-from teehee.plugin import Message, Recall
+from teehee.plugin import Knowledge, Message, Recall
 from teehee.store.mind_store import Memory, MindStore
 
 Json = Any
@@ -45,3 +45,7 @@ class RoomMemory:
             )
             for m in found
         ]
+
+    async def search(self, text: str, limit: int) -> list[Knowledge]:
+        found = self.store.search_knowledge(self.message.agent_id, text, limit)
+        return [Knowledge(str(c["text"]), str(c.get("source", "")), int(c.get("position", 0))) for c in found]

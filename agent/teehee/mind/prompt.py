@@ -1,11 +1,22 @@
 """The prompt: stable parts first and byte-identical from turn to turn, clock and room last."""
 
-import re
+import random
 from collections.abc import Mapping
+from functools import lru_cache
 
-from teehee.plugin import State, Turn
+from teehee.mind import template
+from teehee.plugin import Character, State, Turn
 
-PLACEHOLDER = re.compile(r"\{\{\{?\s*(\w{1,64})\s*\}?\}\}")
+# The platforms' names in the names of Eliza's templates.
+PLATFORMS = {"x": "twitter", "web": "direct"}
+PEOPLE = ("Ari", "Bo", "Cleo", "Dara", "Eli", "Finn", "Gus", "Hana", "Ivo", "Juno")
+# Keys of Eliza's state that nothing here fills: why, docs/eliza.md tells.
+UNFILLED: Mapping[str, object] = {
+    "goals": "", "goalsData": [], "attachments": "", "recentInteractions": "", "recentInteractionsData": [],
+    "recentMessageInteractions": "", "recentPostInteractions": "", "recentActionResults": "", "relationships": "",
+    "roles": "", "settings": "", "tasks": "", "hasActionResults": False, "hasActionPlan": False,
+    "currentActionStep": 0, "totalActionSteps": 0, "actionResults": "", "completedActions": 0, "failedActions": 0,
+}  # fmt: skip
 
 FORMAT = """\
 # How to answer
@@ -29,19 +40,32 @@ def instructions(name: str) -> list[str]:
     return FORMAT.format(name=name).splitlines()
 
 
+def arrangement(character: Character, source: str) -> str:
+    """The character's own template for answering on this platform; "" when it has none.
+
+    `telegramMessageHandlerTemplate` comes before `messageHandlerTemplate`, as in 0.x; `replyTemplate` counts too,
+    for deciding and replying are one call here.
+    """
+    platform = PLATFORMS.get(source, source)
+    names = (f"{platform}MessageHandlerTemplate", "messageHandlerTemplate", "replyTemplate")
+    return next((character.templates[name] for name in names if character.templates.get(name)), "")
+
+
+@lru_cache(maxsize=256)
+def keys(arranged: str) -> frozenset[str]:
+    """The keys of the state that a template asks for."""
+    return template.mentioned(arranged) if arranged else frozenset()
+
+
 def compose(turn: Turn, stable: State, fresh: State, reason: str = "") -> Chat:
     """The chat to send: a system part that rarely changes, then what happens now.
 
-    A character's own `messageHandlerTemplate` (or `replyTemplate`: deciding and replying are one call here) takes
-    the place of our arrangement; our format stays.
+    A character's own template takes the place of our arrangement; our format stays.
     """
-    name = turn.character.name
-    ours = FORMAT.format(name=name)
-    templates = turn.character.templates
-    template = templates.get("messageHandlerTemplate") or templates.get("replyTemplate")
-    if template:
-        values = {**stable.values, **fresh.values, "providers": _joined({**stable.texts, **fresh.texts})}
-        system, told = f"{turn.character.system}\n\n{ours}".strip(), render(template, values)
+    ours = FORMAT.format(name=turn.character.name)
+    if arranged := arrangement(turn.character, turn.message.source):
+        system = f"{turn.character.system}\n\n{ours}".strip()
+        told = _rendered(arranged, turn, stable, fresh)
     else:
         system, told = f"{_joined(stable.texts)}\n\n{ours}", _joined(fresh.texts)
     parts = [told, f"# Received Message\n{turn.message.name}: {turn.message.text}"]
@@ -53,9 +77,11 @@ def compose(turn: Turn, stable: State, fresh: State, reason: str = "") -> Chat:
     ]
 
 
-def render(template: str, values: Mapping[str, str]) -> str:
-    """`template` with `{{key}}` replaced; unknown keys become empty. Values are not rendered again."""
-    return PLACEHOLDER.sub(lambda found: values.get(found[1], ""), template)
+def _rendered(arranged: str, turn: Turn, stable: State, fresh: State) -> str:
+    who = turn.character
+    values = {**UNFILLED, **stable.values, **fresh.values, "providers": _joined({**stable.texts, **fresh.texts})}
+    told = template.render(arranged, values, who.era)
+    return template.with_names(told, random.Random(f"{turn.message.room_id}/{turn.now:%Y-%m-%d}").sample(PEOPLE, 10))
 
 
 def _joined(texts: Mapping[str, str]) -> str:

@@ -28,9 +28,14 @@ class Decision:
 
 
 def parse(answer: str) -> Decision:
-    """The decision in `answer`; text around the block is ignored. Raises AskAgain, saying what is missing."""
+    """The decision in `answer`; text around the block is ignored. Raises AskAgain, saying what is missing.
+
+    The answer 0.x asks for, a fenced JSON object of user, text and action, counts too: templates of that era say so.
+    """
     block = _between(answer[:ANSWER_LIMIT], "response")
     if block is None:
+        if (decision := _from_json(answer[:ANSWER_LIMIT])) is not None:
+            return decision
         raise AskAgain("there was no <response>…</response> block in it")
     found = {tag: (_between(block, tag) or "").strip() for tag in TAGS}
     actions = _names(found["actions"])
@@ -43,6 +48,22 @@ def parse(answer: str) -> Decision:
         parameters=_parameters(found["parameters"]),
         thought=found["thought"],
     )
+
+
+def _from_json(answer: str) -> Decision | None:
+    """The decision in a fenced JSON object, or in an answer that is one; None when there is none."""
+    parts = answer.split("```", 2)
+    told = (parts[1] if len(parts) == 3 else answer).strip().removeprefix("json").strip()
+    try:
+        value = json.loads(told) if told.startswith("{") else None
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict) or not isinstance(text := value.get("text", ""), str):
+        return None
+    named = value.get("actions") or [value.get("action")]
+    names = [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
+    actions = _names(",".join(names))
+    return Decision(text=text.strip(), actions=actions or ("REPLY",)) if text.strip() or actions else None
 
 
 def write(text: str, actions: tuple[str, ...]) -> str:

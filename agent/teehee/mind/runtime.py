@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from teehee import registry
+from teehee import ids, registry
 from teehee.character import codec
 from teehee.log import configure, get_logger
 from teehee.mind import models
@@ -39,6 +39,7 @@ async def serve(settings: boot.MindBoot, life: child.Life) -> None:
         connect = await stack.enter_async_context(models.endpoints(sockets, settings.agents))
         agents = await _agents(stack, settings, connect)
         await store.commit.run(lambda: _settle_in(store, agents))
+        await store.commit.run(lambda: keep_knowledge(store, agents))
 
         def hear(method: str, params: Json) -> None:
             if method == "effect.settled":
@@ -83,3 +84,15 @@ async def _agents(
 def _settle_in(store: MindStore, agents: dict[str, Agent]) -> None:
     for agent in agents.values():
         store.settle_in(agent.id, agent.character.name, time.time_ns() // 1_000_000)
+
+
+def keep_knowledge(store: MindStore, agents: dict[str, Agent]) -> None:
+    """Puts each agent's knowledge where it can be searched; what is there already stays."""
+    for agent in agents.values():
+        fragments = {}
+        for item in (item for item in agent.character.knowledge if item.text):
+            fragment = ids.string_to_uuid(f"{agent.id}/{item.source}/{item.position}/{item.text}")
+            fragments[fragment] = {"text": item.text, "source": item.source, "position": item.position}
+        added, removed = store.keep_knowledge(agent.id, fragments, time.time_ns() // 1_000_000)
+        if added or removed:
+            log.info("knowledge_changed", agent=agent.character.name, added=added, removed=removed)

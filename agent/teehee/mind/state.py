@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from teehee.log import get_logger
 from teehee.plugin import Provided, Provider, State, Turn
@@ -35,10 +35,11 @@ class StateComposer:
                 self._kept.popitem(last=False)
         return _joined(self._stable, told)
 
-    async def fresh(self, turn: Turn, named: Iterable[str] = ()) -> State:
-        """What is true of this very turn, and the dynamic providers the model named."""
+    async def fresh(self, turn: Turn, named: Iterable[str] = (), keys: Collection[str] = ()) -> State:
+        """What is true of this very turn, and the dynamic providers the model named or a template needs."""
         wanted = set(named)
-        return await compose(turn, [*self._fresh, *(p for p in self.providers if p.dynamic and p.name in wanted)])
+        dynamic = [p for p in self.providers if p.dynamic and (p.name in wanted or not set(p.gives).isdisjoint(keys))]
+        return await compose(turn, [*self._fresh, *dynamic])
 
     def offers(self, names: Iterable[str]) -> bool:
         """Is any of `names` a dynamic provider that can be consulted?"""
@@ -57,7 +58,7 @@ async def _ask_all(turn: Turn, providers: Sequence[Provider]) -> list[Provided |
 def _joined(providers: Sequence[Provider], told: Sequence[Provided | None]) -> State:
     given = [one or Provided() for one in told]
     texts = {provider.name: one.text for provider, one in zip(providers, given, strict=True)}
-    return State(texts, {name: str(value) for one in given for name, value in one.values.items()})
+    return State(texts, {key: value for one in given for key, value in one.values.items()})
 
 
 async def _ask(provider: Provider, turn: Turn) -> Provided | None:
@@ -67,7 +68,7 @@ async def _ask(provider: Provider, turn: Turn) -> Provided | None:
             given = await provider.get(turn)
         if isinstance(given, str):
             return Provided(given)
-        if not isinstance(given, Provided) or not isinstance(given.text, str):
+        if not isinstance(given, Provided) or not isinstance(given.text, str) or not isinstance(given.values, Mapping):
             raise TypeError(f"gave {type(given).__name__}, expected text or Provided")
     except Exception as error:  # the action runner's rule: a plugin's failure is its own
         log.warning("provider_failed", provider=provider.name, error=f"{type(error).__name__}: {error}")

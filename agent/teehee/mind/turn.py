@@ -82,6 +82,7 @@ def begin(desk: Desk, agent: Agent, event: Event, *, part: str = "turn") -> Turn
         recent=desk.recent.lines(message.room_id, message.agent_id),
         actions=agent.actions,
         providers=agent.state.providers,
+        evaluators=agent.evaluators,
         services=agent.services,
         settings=agent.settings,
     )
@@ -106,7 +107,8 @@ def message_of(event: Event) -> Message:
 
 async def _decide(desk: Desk, agent: Agent, turn: Turn, row: Row) -> list[str]:
     """The texts of this turn. What does not parse or may not be shown is asked again, once, with the reason."""
-    stable, fresh = await agent.state.stable(turn), await agent.state.fresh(turn)
+    asked = prompt.keys(prompt.arrangement(turn.character, turn.message.source))
+    stable, fresh = await agent.state.stable(turn), await agent.state.fresh(turn, keys=asked)
     turn.state = State({**stable.texts, **fresh.texts}, {**stable.values, **fresh.values})
     answer, reason = row.answer, ""
     for attempt in (1, 2):
@@ -130,7 +132,8 @@ async def _ask(agent: Agent, turn: Turn, stable: State, fresh: State, reason: st
     answer = await models.within(agent.brain, agent.patience, turn, stable, fresh, reason)
     named = _providers_named(answer)
     if named and not reason and agent.state.offers(named):
-        fresh = await agent.state.fresh(turn, named)
+        asked = prompt.keys(prompt.arrangement(turn.character, turn.message.source))
+        fresh = await agent.state.fresh(turn, named, asked)
         answer = await models.within(agent.brain, agent.patience, turn, stable, fresh, reason)
     return answer
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from teehee import commit
-from teehee.store import schema
+from teehee.store import schema, search
 from teehee.wire import strict
 from teehee.wire.messages import Event
 
@@ -147,3 +147,31 @@ class MindStore:
             "SELECT COUNT(*) FROM memories WHERE room_id=? AND type=?", (room_id, kind)
         ).fetchone()
         return int(number)
+
+    # -- knowledge
+
+    def keep_knowledge(self, agent_id: str, fragments: Mapping[str, Mapping[str, Json]], at: int) -> tuple[int, int]:
+        """Makes the agent's knowledge be exactly `fragments` (content by id); gives (added, removed)."""
+        rows = self.db.execute("SELECT id, seq FROM memories WHERE agent_id=? AND type='knowledge'", (agent_id,))
+        held = {memory: seq for memory, seq in rows}
+        for memory in held.keys() - fragments.keys():
+            self.db.execute("DELETE FROM memories WHERE seq=?", (held[memory],))
+            self.db.execute("DELETE FROM knowledge_words WHERE rowid=?", (held[memory],))
+        added = [memory for memory in fragments if memory not in held]
+        for memory in added:
+            self.remember(Memory(memory, "knowledge", at, fragments[memory], agent_id, agent_id, agent_id))
+            (seq,) = self.db.execute("SELECT seq FROM memories WHERE id=?", (memory,)).fetchone()
+            words = (seq, agent_id, fragments[memory]["text"])
+            self.db.execute("INSERT INTO knowledge_words (rowid, agent_id, text) VALUES (?,?,?)", words)
+        return len(added), len(held.keys() - fragments.keys())
+
+    def search_knowledge(self, agent_id: str, text: str, limit: int) -> list[Mapping[str, Json]]:
+        """The fragments of the agent's knowledge that share most with the words of `text`, best first (BM25)."""
+        if not (words := search.query(text)):
+            return []
+        rows = self.db.execute(
+            "SELECT content FROM knowledge_words JOIN memories ON seq = knowledge_words.rowid"
+            " WHERE knowledge_words MATCH ? AND knowledge_words.agent_id=? ORDER BY rank LIMIT ?",
+            (words, agent_id, limit),
+        )
+        return [json.loads(content) for (content,) in rows]

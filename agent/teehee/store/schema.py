@@ -29,4 +29,8 @@ MIGRATIONS = (
     CREATE UNIQUE INDEX inbox_by_event ON inbox (agent, source, event);
     CREATE INDEX inbox_open ON inbox (seq) WHERE state = 'open';
     """,
+    """
+    CREATE INDEX memories_by_agent ON memories (agent_id, type, seq) WHERE type = 'knowledge';
+    CREATE VIRTUAL TABLE knowledge_words USING fts5 (agent_id UNINDEXED, text, tokenize = 'porter unicode61');
+    """,
 )

@@ -3,18 +3,19 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from teehee import character as characters
-from teehee.character import codec
+from teehee.character import Reading, codec, fragments
 from teehee.character.model import Character
+from teehee.character.names import counterpart
 from teehee.character.secrets import strip_secrets
 from teehee.errors import ConfigError
-from teehee.settings import Effective, character_secrets, resolve
+from teehee.settings import Effective, resolve, with_environment
 from teehee.supervisor.folder import DataFolder
 from teehee.wire import boot
 from teehee.wire.messages import AgentConfig
@@ -22,17 +23,24 @@ from teehee.wire.messages import AgentConfig
 Json = Any
 DEFAULT_CHARACTER = "wren"
 BIO_SHOWN = 160
+BUILT_IN_PLUGINS = ("bootstrap",)
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedAgent:
-    """An agent before its identity is known. `character` is redacted already."""
+    """An agent before its identity is known. `character` is redacted already; `folder` is where its file lies.
+
+    `notes` says in sentences what its file asks for that it will not get.
+    """
 
     slot: str
     slug: str
     character: Character
     effective: Effective
     secrets: Mapping[str, str]
+    folder: Path
+    notes: tuple[str, ...] = ()
+    origins: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rule(self) -> str:
@@ -59,9 +67,28 @@ def make(names: Sequence[str], options: Mapping[str, Json], failpoint: str = "")
     run = resolve(options)
     agents: list[PlannedAgent] = []
     for name in names or [DEFAULT_CHARACTER]:
-        for slot, character in _load(name):
-            agents.append(_planned(slot, character, options, {a.slug for a in agents}))
+        path, slot = _place(name)
+        for number, reading in enumerate(characters.read(path)):
+            at = slot if number == 0 else f"{slot}#{number}"
+            agents.append(_planned(at, path.parent, reading, run, options, {a.slug for a in agents}))
     return Plan(DataFolder(Path(run.settings.data).expanduser().absolute()), run, tuple(agents), failpoint)
+
+
+def with_knowledge(plan: Plan, tell: Callable[[str], None]) -> Plan:
+    """The plan with the knowledge of its characters read: files become fragments, and what was left out is told.
+
+    Waits for disks, up to minutes: not for an event loop.
+    """
+    agents = []
+    for agent in plan.agents:
+        cache = plan.folder.path / "knowledge" / agent.slug
+        known, warnings = fragments.read(agent.character.knowledge, agent.folder, cache)
+        for warning in warnings:
+            tell(f"{agent.character.name}: {warning}")
+        secrets = {name.removeprefix(f"{agent.slug}/"): value for name, value in agent.secrets.items()}
+        character, _ = strip_secrets(replace(agent.character, knowledge=known, secrets=secrets))
+        agents.append(replace(agent, character=character))
+    return replace(plan, agents=tuple(agents))
 
 
 def built_in() -> dict[str, Path]:
@@ -71,22 +98,23 @@ def built_in() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.json"))}
 
 
-def _load(name: str) -> list[tuple[str, Character]]:
-    """(slot, character) for a path or a built-in name; a file of several gives several."""
+def _place(name: str) -> tuple[Path, str]:
+    """(path, slot) of a character file or a built-in name."""
     known = built_in()
-    path, slot = (known[name], f"built-in:{name}") if name in known else (Path(name), str(Path(name).absolute()))
-    if name not in known and not path.exists() and not path.suffix:
+    if name not in known and not Path(name).exists() and not Path(name).suffix:
         raise ConfigError(
             f"no character {name!r}: neither a file nor one of {', '.join(known)}",
             hint="give the path of a character's JSON file",
         )
-    loaded = characters.load(path)
-    return [(slot if number == 0 else f"{slot}#{number}", character) for number, character in enumerate(loaded)]
+    return (known[name], f"built-in:{name}") if name in known else (Path(name), str(Path(name).absolute()))
 
 
-def _planned(slot: str, character: Character, options: Mapping[str, Json], taken: set[str]) -> PlannedAgent:
+def _planned(
+    slot: str, folder: Path, reading: Reading, run: Effective, options: Mapping[str, Json], taken: set[str]
+) -> PlannedAgent:
+    character = with_environment(reading.character, legacy=run.settings.legacy_env)
     effective = resolve(options, character)
-    given = {**character.secrets, **character_secrets(character)}
+    given = dict(character.secrets)
     if key := effective.settings.model_key.get_secret_value():
         given["MODEL_KEY"] = key
     redacted, secrets = strip_secrets(replace(character, secrets=given))
@@ -95,7 +123,25 @@ def _planned(slot: str, character: Character, options: Mapping[str, Json], taken
     while slug in taken:
         number += 1
         slug = f"{base}-{number}"
-    return PlannedAgent(slot, slug, redacted, effective, {f"{slug}/{name}": value for name, value in secrets.items()})
+    notes = (*effective.notes, *_without_counterpart(character, run.settings.plugin_path))
+    named = {f"{slug}/{name}": value for name, value in secrets.items()}
+    return PlannedAgent(slot, slug, redacted, effective, named, folder, notes, reading.origins or {})
+
+
+def _without_counterpart(character: Character, plugin_path: str) -> list[str]:
+    """A sentence for each plugin and client of the file that nothing here answers to."""
+    wanted = [*character.plugins, *character.clients]
+    if all(counterpart(name, BUILT_IN_PLUGINS).kind != "absent" for name in wanted):
+        return []
+    from teehee import registry  # looks through every installed package: only when something is amiss
+
+    found = registry.installed(plugin_path)
+    others = {name: counterpart(name, found) for name in wanted}
+    return [
+        f"{name!r} has no counterpart here: {c.note or 'not installed'}"
+        for name, c in others.items()
+        if c.kind == "absent"
+    ]
 
 
 # -- the messages that follow from a plan

@@ -45,6 +45,7 @@ class Supervisor:
     async def __aenter__(self) -> "Supervisor":
         try:
             self._stack.enter_context(self.plan.folder.held())
+            self.plan = await asyncio.to_thread(plans.with_knowledge, self.plan, self.tell)
             self.owner = Owner(self.plan.folder.owner_key)
             self.owner_link = await self._stack.enter_async_context(
                 Client(self.plan.folder.sockets / "vault-owner.sock")
