@@ -221,6 +221,36 @@ async def start_to_reply(folder: Path, model: str) -> float:
 
 
 SLUG = "wren"
+FILES = 1000
+
+
+def characters(folder: Path) -> Json:
+    """How long checking files takes: the whole command, and per file once it is imported."""
+    from teehee.character import read, write
+
+    own = Path(__file__).parents[1] / "characters"
+    paths = [folder / f"{number}.json" for number in range(FILES)]
+    for path, text in zip(paths, itertools.cycle([p.read_bytes() for p in sorted(own.glob("*.json"))])):
+        path.write_bytes(text)
+    big = folder / "big.json"
+    facts = {f"k{number}": {"q": f"question {number}", "a": WORDS * 3} for number in range(7000)}
+    big.write_text(json.dumps({"name": "Big", "knowledge": facts}))
+
+    def seconds(work: Callable[[], object]) -> float:
+        started = time.perf_counter()
+        work()
+        return round(time.perf_counter() - started, 3)
+
+    command = [TEEHEE, "character", "check", *map(str, paths)]
+    return {
+        "thousand_files_seconds": seconds(lambda: [read(path) for path in paths]),
+        "thousand_files_command_seconds": seconds(
+            lambda: subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+        ),
+        "megabytes_of_knowledge": round(big.stat().st_size / 1e6, 2),
+        "knowledge_seconds": seconds(lambda: read(big)),
+        "convert_seconds": seconds(lambda: write.convert(read(big)[0].character, "v1")),
+    }
 
 
 async def bench(options: argparse.Namespace) -> Json:
@@ -232,6 +262,8 @@ async def bench(options: argparse.Namespace) -> Json:
         base = Path(name)
         result["fdatasync_per_second"] = round(fdatasync_rate(base))
         result["python_million_additions_per_second"] = python_rate()
+        (base / "characters").mkdir()
+        result["characters"] = characters(base / "characters")
         starts = [await start_to_reply(base / f"start{i}", model) for i in range(options.starts + 1)][1:]
         middle = round(statistics.median(starts), 3)
         result["start_to_first_reply_seconds"] = {"median": middle, "max": round(max(starts), 3)}

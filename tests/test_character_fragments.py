@@ -17,10 +17,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from teehee.character import fragments, pdf
-from teehee.character.fragments import ABOUT, MOST, read, split
+from teehee.character import fragments, kept, pdf
+from teehee.character.fragments import read
 from teehee.character.model import Knowledge
 from teehee.character.pdf import Limits
+from teehee.character.split import ABOUT, MOST, split
 
 SECRET = "the key to the cellar is under the third stone"
 PROSE = "Moths read at night, and nobody minds them. " * 100
@@ -422,14 +423,14 @@ def test_a_file_swapped_at_the_last_moment_is_neither_waited_for_nor_followed(
     make: Callable[[Path], None], says: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "a.md").write_text("good")
-    opened = fragments._bytes
+    opened = kept.regular_bytes
 
     def swap_then_open(*asked: object) -> object:  # a race, made certain
         (folder / "a.md").unlink()
         make(folder / "a.md")
         return opened(*asked)  # type: ignore[arg-type] # passed on as it came
 
-    monkeypatch.setattr(fragments, "_bytes", swap_then_open)
+    monkeypatch.setattr(fragments, "regular_bytes", swap_then_open)
 
     assert refused(paths("a.md"), folder).startswith(f"knowledge 'a.md': {says}")
 
@@ -610,6 +611,22 @@ def test_without_pypdf_a_pdf_is_a_warning(folder: Path, monkeypatch: pytest.Monk
     assert (
         pdf_warning(pdf_of(page()), folder) == "needs pypdf, which is not installed; install it, or save this as .txt"
     )
+
+
+def test_a_child_that_was_killed_is_a_warning_and_is_not_remembered(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "a.pdf").write_bytes(pdf_of(page()))
+    (tmp_path / "library/pypdf").mkdir(parents=True)
+    (tmp_path / "library/pypdf/__init__.py").write_text("import os\nos.kill(os.getpid(), 9)\n")
+    with monkeypatch.context() as patch:
+        patch.delitem(sys.modules, "pypdf")
+        patch.syspath_prepend(tmp_path / "library")  # one that is killed, as the kernel does when memory is short
+        _, [warning] = read(paths("a.pdf"), folder, tmp_path / "cache")
+    [found], _ = read(paths("a.pdf"), folder, tmp_path / "cache")
+
+    assert "was not read, as the process reading it was killed; start again" in warning
+    assert found.text == "Moths read at night."
 
 
 def test_the_child_starts_nothing_itself() -> None:

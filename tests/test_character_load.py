@@ -67,7 +67,11 @@ def test_a_v0_file_becomes_the_one_character() -> None:
 
 
 def test_what_no_field_takes_stays_in_extras() -> None:
-    assert one(V0).extras == {"twitterSpaces": {"maxSpeakers": 4}, "style": {"chat": []}}
+    assert one(V0).extras == {
+        "twitterSpaces": {"maxSpeakers": 4},
+        "style": {"chat": []},
+        "clients": ["Direct", "TELEGRAM"],  # read in small letters, written back as they were
+    }
 
 
 def test_a_v1_file_keeps_its_actions_templates_and_plugins() -> None:

@@ -533,7 +533,7 @@ async def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path) -> 
     [
         pytest.param(None, "does not exist", id="missing"),
         pytest.param(b"", "is empty", id="empty"),
-        pytest.param(b"{'name': 'Ada'}", "is not JSON", id="single quotes"),
+        pytest.param(b"{'name': 'Ada'", "is not JSON", id="no end"),
         pytest.param(b"\xff\xfe{}", "is not UTF-8", id="not UTF-8"),
         pytest.param(b'{"bio": "nobody"}', "$.name is missing", id="nameless"),
         pytest.param(b'{"name": "' + b"x" * (17 << 20) + b'"}', "is larger than 16 MB", id="huge"),
@@ -585,20 +585,24 @@ async def test_help_lists_the_commands_with_a_sentence_each() -> None:
     done = await teehee("--help")
 
     listed = dict(re.findall(r"^  (\w+) {2,}(\S.*)$", done.out.partition("Commands:")[2], re.MULTILINE))
-    assert list(listed) == ["run", "chat", "ask", "log", "stop", "resume", "plugins", "config", "doctor"]
+    assert list(listed) == ["run", "chat", "ask", "log", "stop", "resume", "plugins", "config", "doctor", "character"]
     assert all(sentence.endswith(".") for sentence in listed.values())
 
 
-@pytest.mark.parametrize("name", ["run", "chat", "ask", "log", "stop", "resume", "plugins", "config", "doctor"])
+COMMANDS = ["run", "chat", "ask", "log", "stop", "resume", "plugins", "config", "doctor"]
+COMMANDS += ["character check", "character explain", "character convert", "character diff"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 async def test_the_help_of_a_command_tells_each_options_default(name: str) -> None:
-    done = await teehee(name, "--help", environment={"COLUMNS": "200"})
+    done = await teehee(*name.split(), "--help", environment={"COLUMNS": "200"})
 
     options = re.split(r"^  (?=-)", done.out.partition("Options:")[2], flags=re.MULTILINE)[1:]
     assert done.code == 0
     assert len(options) >= 2
     for option in map(" ".join, map(str.split, options)):
         flag = option.split()[0]
-        assert flag == "-h," or "default: " in option, option
+        assert flag == "-h," or "default: " in option or "[required]" in option, option
         if flag in ("--data", "--host", "--port", "--model-url", "--model", "--plugin-path", "--log-level"):
             assert f"[env: TEEHEE_{flag[2:].replace('-', '_').upper()}; default: " in option
 

@@ -60,10 +60,12 @@ def _line(item: Json) -> Line | None:
         return None
     rest = dict(item)
     content = rest.pop("content", None)
-    speaker = "name" if scalar(rest.get("name")) is not None else "user"
-    name = scalar(rest.get(speaker)) or ""
-    if scalar(rest.get(speaker)) is not None:
+    name = scalar(rest.get(speaker := "name"))
+    if name is None:
+        name = scalar(rest.get(speaker := "user"))
+    if name is not None:
         rest.pop(speaker)
+    name = name or ""
     if not isinstance(content, dict):
         text = scalar(content)
         return None if text is None else Line(name, text, (), rest)

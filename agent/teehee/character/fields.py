@@ -16,9 +16,11 @@ def kind(value: Json) -> str:
 
 def scalar(value: Json) -> str | None:
     """A string, number or boolean as text; None for anything else."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value) if isinstance(value, str | int | float) else None
+    return str(value) if isinstance(value, (int, float)) else None
 
 
 @dataclass(slots=True)

@@ -5,26 +5,22 @@ is wrong with one item is a warning and keeps no other from being read.
 """
 
 import contextlib
-import hashlib
-import json
 import os
-import re
 import stat
-import tempfile
 import time
-from bisect import bisect
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path, PurePath
 
 from teehee.character import pdf
+from teehee.character.kept import NO_FILE, TOO_LARGE, Cache, regular_bytes
 from teehee.character.model import Knowledge
 from teehee.character.pdf import Extract
+from teehee.character.split import MOST, NEWLINE, split
 from teehee.errors import ConfigError
 
-ABOUT, MOST, LEAST = 1_000, 1_500, 200  # characters of a fragment: wanted, never more, seldom less
 KINDS = (".md", ".txt", ".pdf")
 SPARE_FOLDER = PurePath("knowledge")  # where Eliza v0 keeps a character's files
 FILE_BYTES = 8 << 20
@@ -33,25 +29,10 @@ CHARACTERS, FRAGMENTS = 2_000_000, 20_000
 ENTRIES = 20_000  # looked at in folders, whatever they are
 PDF_SECONDS = 120.0  # for all PDFs together
 WARNINGS = 100
-CACHE_VERSION = 1  # raised whenever a file would be split or judged differently
-CACHE_BYTES = 64 << 20
-CACHE_NAME = re.compile(r"[0-9a-f]{64}\.json(\w+\.tmp)?")
-HOUR = 3_600.0
 
 OUTSIDE = "leads out of the character's folder, where nothing is read; copy it into that folder"
-NO_FILE = 'is not a regular file; copy its text into a .md or .txt file, or name a folder as {"directory": ...}'
-TOO_LARGE = f"is larger than {FILE_BYTES >> 20} MB; split it"
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY  # should it turn into a FIFO or a terminal
-
-NEWLINE = re.compile(r"\r\n?")
-MARK = re.compile(r"^ {0,3}(?:(#{1,6}(?:[ \t].*)?$)|(`{3,}(?=[^`\n]*$)|~{3,})(.*))", re.MULTILINE)
-BLANK = re.compile(r"\n[ \t]*\n")
-SENTENCE = re.compile(r"[.!?…][\"'’”»)\]]{0,3}\s")
-LINE = re.compile(r"\n")
-SPACE, SPACES = re.compile(r"\s"), re.compile(r"\s*")
-SENTENCE_WITHOUT_SPACE = re.compile(r"[。！？；]")
 
 
 def read(
@@ -68,75 +49,12 @@ def read(
     return reading.finished()
 
 
-def split(text: str) -> list[str]:
-    """`text` in fragments of about `ABOUT` characters and `MOST` at most, without overlap; a heading starts one."""
-    text = NEWLINE.sub("\n", text)
-    sections, fences = _outline(text)
-    pieces: list[str] = []
-    for (start, body), (next_start, _) in pairwise([*sections, (len(text), 0)]):
-        end = start + len(text[start:next_start].rstrip())
-        start = _skip_space(text, start)
-        while end - start > MOST:
-            stop = _stop(text, start, end, body, fences)
-            pieces.append(text[start:stop].rstrip())
-            start = _skip_space(text, stop)
-        if start < end:
-            pieces.append(text[start:end])
-    return pieces
-
-
-def _outline(text: str) -> tuple[list[tuple[int, int]], list[int]]:
-    """Where each section starts and where its words do; where code blocks start and end, in turn.
-
-    Headings with nothing between them share a section, and what looks like one inside a code block is a comment.
-    """
-    sections, fences, opened = [(0, 0)], list[int](), ""
-    for found in MARK.finditer(text):
-        heading, fence, rest = found.groups()
-        if opened:
-            if fence and fence[0] == opened[0] and len(fence) >= len(opened) and not rest.strip():
-                fences.append(found.end())
-                opened = ""
-        elif fence:
-            fences.append(found.start())
-            opened = fence
-        elif heading:
-            follows_heading = sections[-1][1] >= found.start()
-            start = sections.pop()[0] if follows_heading else found.start()
-            sections.append((start, _skip_space(text, found.end())))
-    return sections, fences
-
-
-def _stop(text: str, start: int, end: int, body: int, fences: list[int]) -> int:
-    """Where the fragment at `start` stops: after a paragraph, else a sentence, a line, a word; in a word at last."""
-    least = max(start + LEAST, body)  # a heading stays with some of its words
-    limit = start + MOST + 1  # one more: the space after the last word is not part of the fragment
-    for boundary in (BLANK, SENTENCE, LINE, SPACE):
-        stops = [found for found in boundary.finditer(text, start, limit) if found.end() > least]
-        if boundary in (BLANK, SENTENCE):
-            stops = [found for found in stops if not bisect(fences, found.start()) % 2]  # code has neither
-        if stops:
-            break
-    else:
-        word = max((found.end() for found in SPACE.finditer(text, start, limit)), default=start)
-        if word > start and (end - word <= MOST or SPACE.search(text, limit, word + MOST + 1)):
-            return word  # the next word has room in a fragment of its own
-        stops = list(SENTENCE_WITHOUT_SPACE.finditer(text, least, start + MOST))
-    wanted = start + ABOUT
-    return min((found.end() for found in stops), key=lambda stop: abs(stop - wanted), default=start + MOST)
-
-
-def _skip_space(text: str, start: int) -> int:
-    found = SPACES.match(text, start)
-    return found.end() if found else start
-
-
 class _Reading:
     """One pass over the items: what was found, what was wrong, how much there is room for."""
 
     def __init__(self, folder: Path | None, cache: Path | None) -> None:
         self.root = folder.resolve() if folder else Path()
-        self.cache = _Cache(cache)
+        self.cache = Cache(cache)
         self.fragments: list[Knowledge] = []
         self.warnings: list[str] = []
         self.others: dict[str, list[PurePath]] = {}  # files of a kind we do not read, by suffix
@@ -199,7 +117,7 @@ class _Reading:
             self._make_room(found.st_size)
             content = self.cache.get(self.root / place, found)
             if content is None:
-                data, found, is_settled = _bytes(place.name, FILE_BYTES, folder)
+                data, found, is_settled = regular_bytes(place.name, FILE_BYTES, folder)
                 content = self._pdf(data) if suffix == ".pdf" else _text(data)
                 if content.is_lasting and is_settled:
                     self.cache.put(self.root / place, found, content)
@@ -209,7 +127,7 @@ class _Reading:
 
     def _make_room(self, size: int) -> None:
         if size > FILE_BYTES:
-            raise ConfigError(TOO_LARGE)
+            raise ConfigError(TOO_LARGE.format(FILE_BYTES >> 20))
         self.files += 1
         self.bytes += size
         if self.files > FILES or self.bytes > TOTAL_BYTES:
@@ -293,94 +211,6 @@ class _Reading:
 
     def _warn(self, name: str | PurePath, problem: str) -> None:
         self.warnings.append(f"knowledge {_shown(name)[:200]!r}: {problem}")
-
-
-class _Cache:
-    """What was read of each file, good for as long as the file's stamp is the same."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
-        self.used: set[str] = set()
-        self.problems: list[str] = []
-        if folder:
-            with self._watched():
-                for place in (*reversed(folder.parents), folder):  # mkdir's own parents=True is open to all
-                    place.mkdir(mode=0o700, exist_ok=True)
-
-    def get(self, path: Path, found: os.stat_result) -> Extract | None:
-        name = _cache_name(path)
-        self.used.add(name)
-        known = _entry(self.folder / name) if self.folder else None
-        return known[2] if known and known[:2] == (str(path), _stamp(found)) else None
-
-    def put(self, path: Path, found: os.stat_result, content: Extract) -> None:
-        if self.folder is None:
-            return
-        entry = json.dumps([CACHE_VERSION, str(path), _stamp(found), content.texts, content.problem])
-        with self._watched():
-            descriptor, spare = tempfile.mkstemp(".tmp", _cache_name(path), self.folder)
-            try:
-                with open(descriptor, "w") as file:
-                    file.write(entry)
-                os.replace(spare, self.folder / _cache_name(path))
-            finally:
-                Path(spare).unlink(missing_ok=True)
-
-    def sweep(self) -> None:
-        """Removes what was kept of files that are gone; other characters' files may be kept here too."""
-        if self.folder is None:
-            return
-        with self._watched():
-            for name in filter(CACHE_NAME.fullmatch, set(os.listdir(self.folder)) - self.used):
-                kept = self.folder / name
-                known = _entry(kept)
-                with contextlib.suppress(FileNotFoundError):  # another process may be sweeping, or still writing it
-                    is_new = kept.stat().st_mtime > time.time() - HOUR
-                    if not (os.path.lexists(known[0]) if known else is_new):
-                        kept.unlink()
-
-    @contextlib.contextmanager
-    def _watched(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            place = f"knowledge: what was read cannot be kept in {str(self.folder)!r} ({error.strerror})"
-            self.problems.append(f"{place}, so it is read anew each time; mend its permissions or free some space")
-            self.folder = None
-
-
-def _cache_name(path: Path) -> str:
-    return hashlib.sha256(os.fsencode(path)).hexdigest() + ".json"
-
-
-def _entry(kept: Path) -> tuple[str, list[int], Extract] | None:
-    """The path, stamp and content in a file of the cache; None when there is none, or none that is sound."""
-    try:
-        version, path, stamp, texts, problem = json.loads(_bytes(kept, CACHE_BYTES)[0])
-        is_sound = version == CACHE_VERSION and all(isinstance(text, str) for text in [path, problem, *texts])
-    except (ConfigError, OSError, ValueError, TypeError, RecursionError):
-        return None
-    return (path, stamp, Extract(tuple(texts), problem)) if is_sound else None
-
-
-def _bytes(path: str | Path, most: int, folder: int | None = None) -> tuple[bytes, os.stat_result, bool]:
-    """What a regular file holds, its stat, and whether it stayed the same meanwhile."""
-    descriptor = os.open(path, FILE_FLAGS, dir_fd=folder)
-    try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise ConfigError(NO_FILE)
-        with open(descriptor, "rb", closefd=False) as file:
-            data = file.read(most + 1)
-        if len(data) > most:
-            raise ConfigError(TOO_LARGE)
-        return data, found, _stamp(os.fstat(descriptor)) == _stamp(found)
-    finally:
-        os.close(descriptor)
-
-
-def _stamp(found: os.stat_result) -> list[int]:
-    return [found.st_size, found.st_mtime_ns, found.st_ino, found.st_dev]
 
 
 def _text(data: bytes) -> Extract:

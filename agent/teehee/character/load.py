@@ -10,7 +10,7 @@ from typing import Any
 
 from teehee.character import examples, extends, knowledge, names, providers, source, write
 from teehee.character.fields import EMPTY, Fields, kind, scalar
-from teehee.character.model import ELIZA_KEYS, KEPT, Character, Line, Style
+from teehee.character.model import ELIZA_KEYS, KEPT, KEPT_ERA, Character, Line, Style
 from teehee.ids import UUID_SHAPE, string_to_uuid
 
 Json = Any
@@ -60,7 +60,7 @@ def reads(text: str | bytes, where: str, path: Path | None = None) -> list[Readi
     return [_reading(item, f"{where}[{index}]", parsed, path) for index, item in enumerate(parsed.value)]
 
 
-def _reading(raw: Json, where: str, parsed: source.Parsed, path: Path | None) -> Reading:
+def _reading(raw: Json, where: str, parsed: source.Parsed, path: Path | None, era: str = "") -> Reading:
     _refuse_what_is_none(raw, where)
     merged = extends.resolve(raw, where, path)
     _refuse_a_bad_name(merged.value, where)
@@ -68,7 +68,7 @@ def _reading(raw: Json, where: str, parsed: source.Parsed, path: Path | None) ->
     fields.changes += [*parsed.changes, *merged.changes]
     fields.warnings += [*parsed.warnings, *merged.warnings]
     origins = dict(merged.origins)
-    character = _character(fields, merged.value, origins)
+    character = _character(fields, merged.value, origins, era or _era(merged.value))
     if KEPT in character.settings:
         return _unfolded(merged.value, where, character)
     _warn_of_unknown_keys(fields)
@@ -87,28 +87,28 @@ def _unfolded(raw: Mapping[str, Json], where: str, folded: Character) -> Reading
     an author who edited it since is right.
     """
     kept = folded.settings[KEPT]
-    kept = kept if isinstance(kept, dict) else {}
+    kept = {key: value for key, value in kept.items() if key != KEPT_ERA} if isinstance(kept, dict) else {}
     held = {key: value for key, value in raw["settings"].items() if key != KEPT}
     inner = kept.get("settings", {})
     settings = {**held, **inner} if isinstance(inner, dict) else held or inner
     whole = {**raw, **{key: _joined(raw.get(key), value) for key, value in kept.items()}}
     whole |= {"settings": settings, "name": raw["name"]}
-    again = write.convert(_plain(whole, where).character, folded.era)
+    again = write.convert(_plain(whole, where, folded.era).character, folded.era)
     edited = [key for key in kept if key in raw and key != "settings" and again.get(key) != raw[key]]
-    reading = _plain({**whole, **{key: raw[key] for key in edited}}, where)
+    reading = _plain({**whole, **{key: raw[key] for key in edited}}, where, folded.era)
     marked = {**reading.character.settings, KEPT: {}}
-    return replace(reading, character=replace(reading.character, era=folded.era, settings=marked))
+    return replace(reading, character=replace(reading.character, settings=marked))
 
 
 def _joined(held: Json, kept: Json) -> Json:
     return {**held, **kept} if isinstance(held, dict) and isinstance(kept, dict) else kept
 
 
-def _plain(raw: dict[str, Json], where: str) -> Reading:
+def _plain(raw: dict[str, Json], where: str, era: str) -> Reading:
     """The reading of a value that extends nothing more and was converted from nothing."""
     if isinstance(raw["settings"], dict):
         raw["settings"].pop(KEPT, None)
-    return _reading(raw, where, source.Parsed(raw), None)
+    return _reading(raw, where, source.Parsed(raw), None, era)
 
 
 def _refuse_what_is_none(raw: Json, where: str) -> None:
@@ -132,10 +132,9 @@ def _refuse_a_bad_name(raw: Mapping[str, Json], where: str) -> None:
         raise source.refusal(where, "$.name is empty, expected a name", NAME_HINT)
 
 
-def _character(fields: Fields, raw: Mapping[str, Json], origins: dict[str, str]) -> Character:
+def _character(fields: Fields, raw: Mapping[str, Json], origins: dict[str, str], era: str) -> Character:
     name = str(raw["name"])
     fields.taken("name")
-    era = _era(raw)
     settings, secrets = _settings(fields, era)
     style = fields.mapping("style")
     parts = [_style_part(fields, style, part) for part in ("all", "chat", "post")]
@@ -185,7 +184,11 @@ def _clients(fields: Fields) -> tuple[str, ...]:
 
 
 def _era(raw: Mapping[str, Json]) -> str:
-    """v0, v1 or v2, by what only that era writes."""
+    """v0, v1 or v2, by what only that era writes; a converted file says it itself."""
+    settings = raw.get("settings")
+    kept = settings.get(KEPT) if isinstance(settings, dict) else None
+    if isinstance(kept, dict) and kept.get(KEPT_ERA) in write.ERAS:
+        return str(kept[KEPT_ERA])
     talks = raw.get("messageExamples")
     listed = talks if isinstance(talks, list) else []
     known = raw.get("knowledge")

@@ -6,6 +6,7 @@ from typing import Any
 
 Json = Any
 KEPT = "characterExtras"  # the setting under which `write.convert` keeps what an era has no place for
+KEPT_ERA = "$era"  # in it, the era it was converted to: a file without examples does not show it
 
 # Every top-level key some era of Eliza gives a meaning to.
 ELIZA_KEYS = (

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -45,7 +46,8 @@ class Extract:
 
 LIMITS = Limits()
 BEYOND_READING = ("subprocess.", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.system", "socket.")
-WHOLE, PASSWORD, BROKEN, COSTLY, LATE, LONG = "whole", "password", "broken", "costly", "late", "long"
+WHOLE, PASSWORD, BROKEN, COSTLY, LONG = "whole", "password", "broken", "costly", "long"
+LATE, KILLED = "late", "killed"  # what the machine did, not the PDF
 
 
 def extract(data: bytes) -> Extract:
@@ -70,7 +72,7 @@ def extract(data: bytes) -> Extract:
                 timeout=LIMITS.wait_seconds,
                 check=False,
             ).returncode
-            end = COSTLY if code < 0 else BROKEN
+            end = COSTLY if code == -signal.SIGXCPU else KILLED if code < 0 else BROKEN
         except subprocess.TimeoutExpired:
             end = LATE
         except OSError as error:
@@ -95,7 +97,9 @@ def _understood(answer: bytes, end: str) -> Extract:
         elif isinstance(said, dict):
             end, unread = str(said.get("end")), int(said.get("unread", 0))
     has_text = any(page.strip() for page in pages)
-    return Extract(tuple(pages) if has_text else (), _problem(end, len(pages), unread, has_text), end != LATE)
+    return Extract(
+        tuple(pages) if has_text else (), _problem(end, len(pages), unread, has_text), end not in (LATE, KILLED)
+    )
 
 
 def _problem(end: str, pages: int, unread: int, has_text: bool) -> str:
@@ -111,6 +115,8 @@ def _problem(end: str, pages: int, unread: int, has_text: bool) -> str:
         return f"takes more than {LIMITS.cpu_seconds} s or {memory} MB to read; split it, or save it as .txt"
     if end == LATE:
         return f"was not read within {LIMITS.wait_seconds:g} s; start again, split it, or save it as .txt"
+    if end == KILLED:
+        return "was not read, as the process reading it was killed; start again, split it, or save it as .txt"
     if end == BROKEN or unread:
         return "cannot be read as a PDF; save it anew, or as .txt"
     return "holds no text, only pictures of it perhaps; run text recognition over it, or save it as .txt"
@@ -126,7 +132,7 @@ def main(library: str, limits: Limits) -> None:
     ):
         hard = resource.getrlimit(kind)[1]
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(kind, (most, most))
+        resource.setrlimit(kind, (most, hard))  # at the hard limit the kernel kills, and the parent cannot tell why
     sys.addaudithook(_refuse)
     sys.path.append(library)
     with contextlib.suppress(MemoryError):

@@ -37,13 +37,13 @@ def read(path: Path) -> bytes:
     """The bytes of a character file. Raises ConfigError for what is no regular, readable file."""
     where = str(path)
     try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
+        found = path.stat()
+        if stat.S_ISDIR(found.st_mode):
             raise refusal(where, "is a directory, expected a file", "name one of the .json files in it")
-        if not stat.S_ISREG(mode):
+        if not stat.S_ISREG(found.st_mode):
             raise refusal(where, "is not a regular file", "copy the character into a .json file")
         with path.open("rb") as file:
-            return file.read(LIMIT_BYTES + 1)
+            return file.read(min(found.st_size, LIMIT_BYTES) + 1)
     except (FileNotFoundError, NotADirectoryError):
         raise refusal(where, "does not exist", "check the spelling, or write one: a name is enough") from None
     except (OSError, ValueError) as error:  # ValueError: a path no system call takes, such as one with a NUL

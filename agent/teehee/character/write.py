@@ -10,7 +10,7 @@ from typing import Any
 
 from teehee.character import eras, knowledge, names, providers
 from teehee.character.fields import EMPTY
-from teehee.character.model import KEPT, Character, Knowledge, Line
+from teehee.character.model import KEPT, KEPT_ERA, Character, Knowledge, Line
 from teehee.character.secrets import Handle, strip_secrets
 from teehee.errors import ConfigError
 from teehee.ids import string_to_uuid
@@ -45,7 +45,7 @@ def convert(character: Character, era: str) -> dict[str, Json]:
     odd = {key: value for key, value in settings.items() if not eras.setting_fits(era, key, value)}
     settings = {key: value for key, value in settings.items() if key not in odd}
     kept |= {"settings": odd} if odd else {}
-    settings |= {KEPT: kept} if kept else {}
+    settings |= {KEPT: {KEPT_ERA: era, **kept}} if kept else {}
     return {**out, "settings": settings} if settings else out
 
 

@@ -30,13 +30,13 @@ def convert(
     import sys
 
     from teehee import character as characters
-    from teehee.character.model import KEPT
+    from teehee.character.model import KEPT, KEPT_ERA
 
     readings = characters.read(file)
     written = [characters.convert(reading.character, era) for reading in readings]
     text = json.dumps(written if len(written) > 1 else written[0], ensure_ascii=False, indent=2) + "\n"
     for reading, value in zip(readings, written, strict=True):
-        kept = ", ".join(value.get("settings", {}).get(KEPT, {}))
+        kept = ", ".join(key for key in value.get("settings", {}).get(KEPT, {}) if key != KEPT_ERA)
         notes = [f"kept under settings.{KEPT}: {kept}"] if kept else []
         notes += ["secrets are written as empty names; fill them in again"] if reading.character.secrets else []
         for note in notes:
