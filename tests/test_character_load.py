@@ -182,7 +182,9 @@ def test_half_an_emoji_does_not_break_the_name() -> None:
         (b'{"name": "\xff"}', "is not UTF-8 (byte 10)"),
         ("[" * 100_000, "is nested deeper than 64 levels"),
         ('{"name": "A", "x": ' + "[" * 70 + "]" * 70 + "}", "is nested deeper than 64 levels"),
-        (b" " * (16 * 2**20 + 1), "is larger than 16 MB"),
+        (b" " * (4 * 2**20 + 1), "is larger than 4 MB"),
+        ("[" + "0," * 200_001 + "0]", "holds more than 200,000 values"),
+        ("[" + "0," * 100 + "0]", "is a list of 101, expected 100 characters at most"),
     ],
 )
 def test_what_is_no_character_is_refused_with_a_hint(text: str | bytes, said: str) -> None:

@@ -536,7 +536,7 @@ async def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path) -> 
         pytest.param(b"{'name': 'Ada'", "is not JSON", id="no end"),
         pytest.param(b"\xff\xfe{}", "is not UTF-8", id="not UTF-8"),
         pytest.param(b'{"bio": "nobody"}', "$.name is missing", id="nameless"),
-        pytest.param(b'{"name": "' + b"x" * (17 << 20) + b'"}', "is larger than 16 MB", id="huge"),
+        pytest.param(b'{"name": "' + b"x" * (5 << 20) + b'"}', "is larger than 4 MB", id="huge"),
         pytest.param(b'{"name": "Ada", "settings": {"MODEL_TEMPERATURE": "hot"}}', "temperature", id="a bad setting"),
         pytest.param(b'{"name": "Ada", "plugins": ["absent!"]}', "'absent'", id="a plugin that must be there"),
     ],

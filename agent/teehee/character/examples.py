@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from teehee.character import source
 from teehee.character.fields import EMPTY, Fields, kind, scalar
 from teehee.character.model import Line
 
@@ -21,11 +22,11 @@ def conversations(fields: Fields) -> tuple[tuple[Line, ...], ...]:
         fields.warn(PATH, f"expected a list of conversations, got {kind(value)}; kept, not used")
         return ()
     read: list[tuple[Line, ...]] = []
-    old = 0
+    old = unread = 0
     for number, talk in enumerate(talks):
         items = talk if isinstance(talk, list) else [talk]
         lines = [_line(item) for item in items]
-        if None in lines:
+        if None in lines and (unread := unread + 1) <= source.MOST_TOLD:
             got = f"{kind(items[lines.index(None)])} in it" if isinstance(talk, list) else kind(talk)
             fields.warn(f"{PATH}[{number}]", f"expected a list of {{name, content}}, got {got}; kept, not used")
         old += sum(isinstance(item, dict) and "name" not in item and "user" in item for item in items)

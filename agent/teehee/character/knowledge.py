@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from teehee.character import source
 from teehee.character.fields import EMPTY, Fields, kind, scalar
 from teehee.character.model import Knowledge
 
@@ -23,12 +24,12 @@ def items(fields: Fields) -> tuple[Knowledge, ...]:
         return read
     listed = value if isinstance(value, list) else [value]
     found: list[Knowledge] = []
-    keep = not isinstance(value, list)
+    keep, unread = not isinstance(value, list), 0
     for index, item in enumerate(listed):
         given = _item(item)
-        if given is None:
+        if given is None and (unread := unread + 1) <= source.MOST_TOLD:
             fields.warn(f"$.knowledge[{index}]", f"expected a text, {{path}} or {{directory}}, got {kind(item)}; kept")
-        keep = keep or given is None or _is_odd(item)
+        keep = keep or given is None or _is_odd(item, given)
         found += [given] if given is not None else []
     fields.taken(KEY, keep=keep)
     return tuple(found)
@@ -72,10 +73,9 @@ def _cased(inner: Mapping[str, Json]) -> Knowledge | None:
     return Knowledge(directory=folder, shared=value.get("shared") is True) if isinstance(folder, str) else None
 
 
-def _is_odd(item: Json) -> bool:
+def _is_odd(item: Json, given: Knowledge) -> bool:
     """Is there more in the item than `to_json` would write?"""
-    given = _item(item)
-    return given is None or (item != to_json(given) and not isinstance(item, int | float))
+    return not isinstance(item, str | int | float) and bool(item != to_json(given))
 
 
 def _flat(value: Json, name: str) -> Iterator[Knowledge]:

@@ -17,6 +17,7 @@ Json = Any
 V0_ONLY = ("clients", "modelProvider", "lore")
 BIO_INSTEAD = ("description", "core_identity")
 NAME_HINT = 'a character needs at least {"name": "..."}'
+UNKNOWN_JUDGED = 200  # unknown keys looked at for what they were meant to be
 MISTAKEN = {"examples": "messageExamples", "conversations": "messageExamples", "prompt": "system", "tags": "topics"}
 
 
@@ -57,6 +58,9 @@ def reads(text: str | bytes, where: str, path: Path | None = None) -> list[Readi
         raise source.refusal(where, "is an empty list", "put at least one character with a name in it")
     if not isinstance(parsed.value, list):
         return [_reading(parsed.value, where, parsed, path)]
+    if len(parsed.value) > source.LIMIT_CHARACTERS:
+        problem = f"is a list of {len(parsed.value):,}, expected {source.LIMIT_CHARACTERS} characters at most"
+        raise source.refusal(where, problem, "split it into several files")
     return [_reading(item, f"{where}[{index}]", parsed, path) for index, item in enumerate(parsed.value)]
 
 
@@ -70,7 +74,9 @@ def _reading(raw: Json, where: str, parsed: source.Parsed, path: Path | None, er
     origins = dict(merged.origins)
     character = _character(fields, merged.value, origins, era or _era(merged.value))
     if KEPT in character.settings:
-        return _unfolded(merged.value, where, character)
+        reading = _unfolded(merged.value, where, character)
+        told = (*parsed.changes, *merged.changes, f"$.settings.{KEPT}: put back where it was before the conversion")
+        return replace(reading, changes=(*told, *reading.changes), warnings=(*parsed.warnings, *reading.warnings))
     _warn_of_unknown_keys(fields)
     ignored = tuple(
         key
@@ -303,7 +309,7 @@ def _blank(value: Json) -> Json:
 
 
 def _warn_of_unknown_keys(fields: Fields) -> None:
-    for key in fields.left:
+    for key in list(fields.left)[:UNKNOWN_JUDGED]:
         if key in ELIZA_KEYS or key in fields.reshaped:
             continue
         meant = MISTAKEN.get(key.lower()) or names.nearest(key, ELIZA_KEYS)

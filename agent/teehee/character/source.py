@@ -11,10 +11,13 @@ from typing import Any
 from teehee.errors import ConfigError
 
 Json = Any
-LIMIT_BYTES = 16 * 2**20
+LIMIT_BYTES = 4 * 2**20  # the largest published file has a quarter of it
+LIMIT_VALUES = 200_000  # counted by commas and brackets, wherever they stand
+LIMIT_CHARACTERS = 100  # in one array
 LIMIT_DEPTH = 64
 LIMIT_INTEGER = 2**1024  # larger ones no JSON reader of the others takes
 LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
+MOST_TOLD = 20  # warnings of one kind
 JSON5 = "$: comments, trailing commas or loose quotes: read as JSON5; Eliza itself wants strict JSON"
 MENDED = "$: half an emoji (a lone surrogate) became U+FFFD"
 
@@ -56,6 +59,9 @@ def parse(text: str | bytes, where: str) -> Parsed:
     text = _decoded(text, where)
     if not text.strip():
         raise refusal(where, "is empty, expected a JSON object", 'start with {"name": "..."}')
+    if sum(map(text.count, ",[{")) > LIMIT_VALUES:
+        problem = f"holds more than {LIMIT_VALUES:,} values"
+        raise refusal(where, problem, "move long knowledge into files of their own")
     value, problem, hint, twice = _strict(text)
     changes: list[str] = []
     if problem and not hint:
@@ -69,7 +75,8 @@ def parse(text: str | bytes, where: str) -> Parsed:
     if LONE_SURROGATE.search(text) and (mended := _mended(value)) != value:
         value = mended
         changes.append(MENDED)
-    return Parsed(value, tuple(changes), tuple(f"key {key!r} is written twice; the last one counts" for key in twice))
+    told = [f"key {key!r} is written twice; the last one counts" for key in twice[:MOST_TOLD]]
+    return Parsed(value, tuple(changes), tuple(told))
 
 
 def _hint(where: str) -> str:

@@ -1,12 +1,12 @@
 """Character templates, filled in as Eliza fills them: a template reads the values it is given and does nothing else.
 
 Where this differs on purpose (tests/vectors/templates/deviations.json has both answers, each with its reason):
-- Objects print as compact JSON; numbers print their digits and are never added up; objects loop in the order given;
-  `.length` counts characters; NUL is a character; nothing is looked up in 0, `false` or a prototype.
+- Objects print as compact JSON; numbers are never added up, and print as Python has them if huge or tiny; objects loop
+  in the order given; `.length` counts characters; NUL is one; nothing is looked up in 0, `false` or a prototype.
 - Eliza makes `{{x}}` into `{{{x}}}`, which breaks `{{^x}}`, `{{&x}}`, `{{~x~}}`, `{{else if x}}`, `{{x}}}` and comments
   holding a tag; here they mean what they mean in Handlebars. `{{list.0}}` is `{{list.[0]}}`, `(x)` the value of x.
 - Unknown helpers, known ones misused, partials, decorators and raw blocks print nothing where Eliza throws or prints.
-- Block parameters bind in `each`, `with` and sections over lists, and never hide `@index`; `with` counts in `@../`.
+- Block parameters bind in `each`, `with` and sections over lists, and never hide `@index`; `@../` leaves what `../` does.
 - What does not parse, or is past a bound below, is filled in as v0.
 """
 
@@ -33,24 +33,23 @@ PLAIN = re.compile(r"\{\{(\w+)\}\}", re.ASCII)
 NAMED = re.compile(r"\{\{(?:name|user)(10|[1-9])\}\}")
 INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 TAG = re.compile(r"""(?xs)\{\{(?P<before>~?)(?P<sign>\{\{\s*+([^\s{}]++)[^{}]*+\}\}\}\}.*?\{\{\{\{/\3\}\}(?=\}\})
-        | !(?=--).*?--(?=~?\}\}) | !(?!--).*?(?=~?\}\}) | >.*?(?=~?\}\})
-        | \#> | \#\* | [\#/^&*] | (?P<triple>\{) | \s*+else(?=\s|~?\}\}) | (?![!>\#/^&*{]))
+    | !(?=--).*?--(?=~?\}\}) | !(?!--).*?(?=~?\}\}) | >.*?(?=~?\}\}) | \#[>*]? | [/^&*] | (?P<triple>\{)
+    | \s*+else(?=\s|~?\}\}) | (?![!>\#/^&*{]))
     (?P<inner>(?:[^"'\[{}~]++ | "(?:\\"|[^"])*" | '(?:\\'|[^'])*' | \[(?:\\\]|[^\]])*\])*+)
     (?(triple)\})(?P<after>~?)\}\}""")
 ESCAPED = re.compile(r"(?s)\A\{\{(?![{#/!>]|\s*+else\s*+\}\})(.*?)\}\}")
 BLANK, LINE_END, LINE_REST = re.compile(r"\s*+"), re.compile(r"[^\S\n]*+(?:\n|\Z)"), re.compile(r"[ \t]*+\r?\n?")
 KEY = re.compile(r"""(?!this(?:[\s)./]|\Z))[^\s!"\#%-,./;->@\[-\^`{-~]++|\[(?:\\\]|[^\]])*\]""")
-WORD = re.compile(rf"""(?x)as\s++\|(?P<names>[^|]*+)\| | (?:(?P<option>[^\s="'()|]++)\s*+=\s*+)?(?:(?P<bracket>\()
-    | (?P<text>"(?:\\"|[^"])*"|'(?:\\'|[^'])*')
-    | (?P<literal>(?:true|false|undefined|null|-?[0-9]++(?:\.[0-9]++)?)(?=[\s)]|\Z))
+WORD = re.compile(rf"""(?x)(?:(?P<option>[^\s="'()|]++)\s*+=\s*+)?(?:(?P<bracket>\()
+    | (?P<text>"(?:\\"|[^"])*"|'(?:\\'|[^'])*') | (?P<literal>(?:true|false|undefined|null|-?\d+(?:\.\d+)?)(?=[\s)]|\Z))
     | (?P<path>(?=[^\s)])(?P<data>@?)(?P<above>(?:(?:\.\.?|this)(?:[./]|(?=[\s)]|\Z)))*+)
         (?P<keys>(?:{KEY.pattern})(?:[./](?:{KEY.pattern}))*)?)(?=[\s)]|\Z)) | (?P<other>\S)""")
-COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), skipkeys=True, default=lambda _: None)
+COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), skipkeys=True, default=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """A value: keys, read `up` levels above, in a context (`.`), a loop (`@`) or either; or a helper and what it gets."""
+    """A value: keys, read `up` levels above, in a context (`.`), loop (`@`) or either; or a helper and what it gets."""
 
     written: str
     keys: tuple[str, ...]
@@ -70,10 +69,7 @@ Levels: TypeAlias = Sequence[Mapping[str, Json]]  # innermost first; each holds 
 
 
 def render(template: str, values: Mapping[str, Json], era: str = "v1") -> str:
-    """`template` with `values` in it as elizaOS 1.7 (`v1`: Handlebars, unescaped) or 0.25 (`v0`: `{{key}}`) prints it.
-
-    Always gives a text, and never renders a value again.
-    """
+    """`template` with `values`, as elizaOS 1.7 (`v1`: Handlebars) or 0.25 (`v0`: `{{key}}`) prints it; never raises."""
     kept, room = [], OUTPUT_LENGTH
     for piece in islice(_pieces(_parse(template, era), [{"": values, "@root": values}]), STEPS):
         kept.append(piece[:room])
@@ -89,7 +85,7 @@ def mentioned(template: str) -> frozenset[str]:
     found: set[str] = set()
     for node in nodes:  # which grows meanwhile
         if isinstance(node, Tag):
-            found.update(() if node.helper else node.keys[1:2] if node.keys[:1] == ("@root",) else node.keys[:1])
+            found.update(() if node.helper else node.keys[1:2] if node.root == "@" else node.keys[:1])
             found.update(param for param in node.params if isinstance(param, str))  # as in `lookup this "bio"`
             nodes += [*node.params, *node.body, *node.other]
     return frozenset(found)
@@ -103,7 +99,7 @@ def with_names(text: str, names: Sequence[str]) -> str:
 def _parse(template: str, era: str) -> list[Node]:
     top = Tag("", ())
     if era != "v0" and len(template) <= TEMPLATE_LENGTH:
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             if _fill(top, _tokens(template)) is None:
                 return top.body
     return [Tag(text, (text,)) if at % 2 else text for at, text in enumerate(PLAIN.split(template))]
@@ -144,10 +140,11 @@ def _fill(block: Tag, tokens: Iterator[str | re.Match[str]], depth: int = 0) -> 
             into = block.other if is_else else into
             if is_else and not inner:
                 continue
-            tag = _tag(WORD.finditer(inner), sign)
+            inner, _, names = inner.partition(" as |")
+            tag = replace(_tag(WORD.finditer(inner), sign), names=names.rstrip("|").split()[:2])
             if sign == "/":
                 return tag
-            into += [] if sign in ("*", "#*", "#>") else [tag]
+            into += [] if sign in ("*", "#*", "#>") else [*[""] * (len(inner) // 16), tag]  # a long tag is many steps
             if is_else:
                 return _fill(tag, tokens, depth + 1)
             if sign[:1] in ("#", "^") and (_fill(tag, tokens, depth + 1) or block).written != tag.written:
@@ -157,28 +154,21 @@ def _fill(block: Tag, tokens: Iterator[str | re.Match[str]], depth: int = 0) -> 
 
 def _tag(words: Iterator[re.Match[str]], sign: str) -> Tag:
     """The tag that the words make up to their end, or as a subexpression, sign `(`, up to the closing bracket."""
-    given: list[Node] = []
-    options: dict[str, Node] = {}
-    names: Sequence[str] = ()
+    given: list[tuple[str, Node]] = []
     end = None
     for word in words:
         if end := word["other"]:
             break
-        if word["names"]:
-            names = word["names"].split()[:2]
-        elif word["option"]:
-            options[word["option"]] = _node(word, words)
-        else:
-            given.append(_node(word, words))
-    if not given or end != (")" if sign == "(" else None) or (isinstance(given[0], Tag) and given[0].sign):
+        given.append((word["option"], _node(word, words)))
+    head, *params = (node for option, node in given if not option)
+    if end != (")" if sign == "(" else None) or (isinstance(head, Tag) and head.sign):
         raise ValueError(f"unexpected {end!r}")
-    head, *params = given
     if not isinstance(head, Tag):
         text = head if isinstance(head, str) else COMPACT.encode(head)
         head = Tag(text, (text,))
-    is_helper = params or options or (head.root == "" and head.keys[0] in HELPERS and len(head.keys) == 1)
-    helper, zero = next(iter(head.keys), "this") if is_helper else "", options.get("includeZero")
-    return replace(head, sign=sign, helper=helper, params=params, zero=zero, names=names)
+    is_helper = given[1:] or (head.root == "" and head.keys[0] in HELPERS and len(head.keys) == 1)
+    helper = next(iter(head.keys), "this") if is_helper else ""
+    return replace(head, sign=sign, helper=helper, params=params, zero=dict(given).get("includeZero"))
 
 
 def _node(word: re.Match[str], words: Iterator[re.Match[str]]) -> Node:
@@ -204,7 +194,8 @@ def _pieces(nodes: Iterable[Node], levels: Levels) -> Iterator[str]:
             body, other = (node.body, node.other) if node.sign != "^" else (node.other, node.body)
             inner = None
             for inner in _rounds(node, levels):
-                yield from _pieces(("", *body), inner)
+                yield ""
+                yield from _pieces(body, inner)
             if inner is None:
                 yield from _pieces(other, levels)
 
@@ -212,55 +203,38 @@ def _pieces(nodes: Iterable[Node], levels: Levels) -> Iterator[str]:
 def _rounds(tag: Tag, levels: Levels) -> Iterator[Levels]:
     """What is seen each time that a block shows its body; where there is no time, it shows its other branch."""
     value = _value(tag.params[0] if tag.helper else tag, levels)
+    zero = tag.helper == "with" or bool(_value(tag.zero, levels))
+    holds = zero if value == 0 and value is not False else bool(value) or isinstance(value, Mapping)
     if tag.helper in ("if", "unless"):
-        if _holds(value, zero=_holds(_value(tag.zero, levels))) == (tag.helper == "if"):
-            yield levels
-    elif tag.helper == "with" and _holds(value, zero=True):
-        yield _inside(levels, value, dict(zip(tag.names, (value,), strict=False)))
+        yield from [levels] * (holds == (tag.helper == "if"))
+    elif tag.helper == "with" and holds:
+        yield [{**levels[0], **dict.fromkeys(tag.names[:1], value), "": value}, *levels]
     elif isinstance(value, list | tuple) or (tag.helper == "each" and isinstance(value, Mapping)):
         for index, (key, item) in enumerate(value.items() if isinstance(value, Mapping) else enumerate(value)):
-            loop = {"@key": key, "@index": index, "@first": index == 0, "@last": index == len(value) - 1}
-            yield _inside(levels, item, loop | dict(zip(tag.names, (item, key), strict=False)))
+            loop = {"": item, "@key": key, "@index": index, "@first": not index, "@last": index == len(value) - 1}
+            yield [{**levels[0], **dict(zip(tag.names, (item, key), strict=False)), **loop}, *levels]
     elif not tag.helper and value is not None and value is not False:
-        yield levels if value is True else _inside(levels, value, {})
-
-
-def _inside(levels: Levels, context: Json, seen: Mapping[str, Json]) -> Levels:
-    above = levels[0][""]
-    is_same = context is above or (isinstance(context, str | int | float) and context == above)
-    return [
-        {**levels[0], **seen, "": context},
-        *levels[is_same:],
-    ]  # for `../`, a block that changes nothing is no level
+        yield levels if value is True else [{**levels[0], "": value}, *levels]
 
 
 def _value(node: Node, levels: Levels) -> Json:
     if not isinstance(node, Tag):
         return node
-    keys: Iterable[str] = node.keys
+    keys: Sequence[str] = node.keys
     if node.helper == "lookup" and len(node.params) == 2:
         value, key = (_value(param, levels) for param in node.params)
-        keys = [] if isinstance(key, Mapping) else islice(_texts(key), 1)
+        keys = [next(_texts("" if isinstance(key, Mapping) else key), "")]
     elif node.helper:
         return None
     else:
         level = levels[node.up] if node.up < len(levels) else {}
         value = level if node.root == "@" or (node.root == "" and node.keys[0] in level) else level.get("")
     for key in keys:
-        if isinstance(value, Mapping):
-            value = value.get(key)
-        elif not isinstance(value, list | tuple | str):
-            return None
-        elif key == "length":
-            value = len(value)
+        if isinstance(value, list | tuple | str) and (key == "length" or INDEX.fullmatch(key)):
+            value = len(value) if key == "length" else value[int(key)] if int(key) < len(value) else None
         else:
-            value = value[int(key)] if INDEX.fullmatch(key) and int(key) < len(value) else None
+            value = value.get(key) if isinstance(value, Mapping) else None
     return value
-
-
-def _holds(value: Json, zero: bool = False) -> bool:
-    """Whether `if` takes `value` for true: as JavaScript does, but not an empty list, and 0 if so said."""
-    return zero if value == 0 and value is not False else bool(value) or isinstance(value, Mapping)
 
 
 def _texts(value: Json, depth: int = 0) -> Iterator[str]:
@@ -272,6 +246,5 @@ def _texts(value: Json, depth: int = 0) -> Iterator[str]:
             yield "," if index else ""
             yield from _texts(item, depth + 1)
     elif value is not None:
-        whole = isinstance(value, float) and value.is_integer()
-        with suppress(ValueError, RecursionError):
-            yield "".join(islice(COMPACT.iterencode(int(value) if whole else value), STEPS))
+        with suppress(TypeError, ValueError, RecursionError):
+            yield "".join(islice(COMPACT.iterencode(value), STEPS)).removesuffix(".0")
