@@ -26,7 +26,7 @@ def number(value: Json) -> bool:
 
 
 def integer(value: Json) -> bool:
-    return number(value) and float(value).is_integer() and abs(value) < 2**53
+    return number(value) and abs(value) < 2**53 and float(value).is_integer()
 
 
 def boolean(value: Json) -> bool:

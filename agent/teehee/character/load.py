@@ -11,6 +11,7 @@ from typing import Any
 from teehee.character import examples, extends, knowledge, names, providers, source, write
 from teehee.character.fields import EMPTY, Fields, kind, scalar
 from teehee.character.model import ELIZA_KEYS, KEPT, KEPT_ERA, Character, Line, Style
+from teehee.character.secrets import redactor
 from teehee.ids import UUID_SHAPE, string_to_uuid
 
 Json = Any
@@ -83,7 +84,9 @@ def _reading(raw: Json, where: str, parsed: source.Parsed, path: Path | None, er
         for key, value in fields.left.items()
         if value not in EMPTY and key not in fields.reshaped and key not in ELIZA_KEYS
     )
-    return Reading(character, tuple(fields.changes), tuple(fields.warnings), tuple(fields.understood), ignored, origins)
+    shown = redactor(character)  # people paste a key into the wrong field: no account repeats it
+    changes, warnings = tuple(map(shown, fields.changes)), tuple(map(shown, fields.warnings))
+    return Reading(character, changes, warnings, tuple(fields.understood), tuple(map(shown, ignored)), origins)
 
 
 def _unfolded(raw: Mapping[str, Json], where: str, folded: Character) -> Reading:

@@ -34,9 +34,7 @@ def strip_secrets(character: Character) -> tuple[Character, dict[str, str]]:
     A setting that held one holds the handle `secret:<NAME>` instead; a secret's value anywhere else, in a key or a
     value, becomes `[secret]`. Only the id is left as it is: it is public. Stripping twice changes nothing.
     """
-    extras = {key: value for key, value in character.extras.items() if key != "knowledge"}  # prose has its own keys
-    hidden = [*_hidden(character.settings), *_hidden(extras)]
-    redact = _redactor([*character.secrets.values(), *hidden])
+    extras, redact = _searched(character), redactor(character)
     found = dict(character.secrets)
     clean = replace(
         character,
@@ -46,6 +44,16 @@ def strip_secrets(character: Character) -> tuple[Character, dict[str, str]]:
     )
     shown = [field.name for field in fields(clean) if field.name not in ("id", "secrets", "settings")]
     return replace(clean, **{name: _redacted(getattr(clean, name), redact) for name in shown}), found
+
+
+def redactor(character: Character) -> Redact:
+    """Puts `[secret]` in the place of every secret of this character that occurs in a text."""
+    hidden = [*_hidden(character.settings), *_hidden(_searched(character))]
+    return _redactor([*character.secrets.values(), *hidden])
+
+
+def _searched(character: Character) -> dict[str, Json]:
+    return {key: value for key, value in character.extras.items() if key != "knowledge"}  # prose has its own keys
 
 
 class Handle(str):

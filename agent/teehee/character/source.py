@@ -4,6 +4,7 @@ import json
 import math
 import re
 import stat
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ LIMIT_BYTES = 4 * 2**20  # the largest published file has a quarter of it
 LIMIT_VALUES = 200_000  # counted by commas and brackets, wherever they stand
 LIMIT_CHARACTERS = 100  # in one array
 LIMIT_DEPTH = 64
-LIMIT_INTEGER = 2**1024  # larger ones no JSON reader of the others takes
+LIMIT_INTEGER = int(sys.float_info.max)  # JavaScript reads larger ones as Infinity
 LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 MOST_TOLD = 20  # warnings of one kind
 JSON5 = "$: comments, trailing commas or loose quotes: read as JSON5; Eliza itself wants strict JSON"
