@@ -162,7 +162,7 @@ async def test_explain_shows_origins_and_the_prompt_with_sizes(tmp_path: Path) -
     assert {"setting": "temperature", "value": "0.2", "from": "character setting modelConfig.temperature"} in row[
         "settings"
     ]
-    assert row["secrets"] == ["API_TOKEN"]
+    assert row["secrets"] == [{"name": "API_TOKEN", "from": "the file"}]
     assert row["unknown_keys"] == ["nonsense"]
     assert any("absent.md" in note for note in row["notes"])
     assert "Tea is brewed for four minutes." in row["prompt"][1]["content"]

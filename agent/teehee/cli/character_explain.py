@@ -78,7 +78,10 @@ def _row(agent: Any, shown: Any, told: list[str]) -> Json:
             for name, origin in settings.origins.items()
             if origin != "default" and name not in OF_THE_RUN
         ],
-        "secrets": sorted(name.split("/", 1)[1] for name in agent.secrets),
+        "secrets": [
+            {"name": name, "from": agent.origins.get(name, "the file")}
+            for name in sorted(name.split("/", 1)[1] for name in agent.secrets)
+        ],
         "notes": [*agent.notes, *told, *shown.plugins_out],
         "template": shown.template,
         "unknown_keys": list(shown.unknown_keys),
@@ -134,8 +137,9 @@ def _print(row: Json, *, whole: bool) -> None:
         typer.echo(f"  {item['field']:<16} {value:<74} {'' if item['from'] == 'the file' else item['from']}".rstrip())
     for item in row["settings"]:
         typer.echo(f"  {item['setting']:<16} {item['value']:<74} {item['from']}")
-    if row["secrets"]:
-        typer.echo(f"  {'secrets':<16} {', '.join(row['secrets'])} (values go to the vault)")
+    for item in row["secrets"]:
+        origin = "" if item["from"] == "the file" else item["from"]
+        typer.echo(f"  {'secret':<16} {item['name'] + ' (its value goes to the vault)':<74} {origin}".rstrip())
     for note in row["notes"]:
         typer.echo(f"  · {note}")
     if row["unknown_keys"]:

@@ -81,8 +81,8 @@ def render(template: str, values: Mapping[str, Json], era: str = "v1") -> str:
 
 def mentioned(template: str) -> frozenset[str]:
     """The first keys of all that `template` asks for in either era, inside blocks too."""
-    nodes: list[Node] = [*_parse(template, "v0"), *_parse(template, "v1")]
-    found: set[str] = set()
+    nodes: list[Node] = [*_parse(template, "v1")]
+    found: set[str] = set(PLAIN.findall(template))
     for node in nodes:  # which grows meanwhile
         if isinstance(node, Tag):
             found.update(() if node.helper else node.keys[1:2] if node.root == "@" else node.keys[:1])
@@ -97,10 +97,9 @@ def with_names(text: str, names: Sequence[str]) -> str:
 
 
 def _parse(template: str, era: str) -> Iterable[Node]:
-    top = Tag("", ())
     if era != "v0" and len(template) <= TEMPLATE_LENGTH:
         with suppress(ValueError, RecursionError):
-            if _fill(top, _tokens(template)) is None:
+            if _fill(top := Tag("", ()), _tokens(template)) is None:
                 return top.body
     return (Tag(text, (text,)) if at % 2 else text for at, text in enumerate(PLAIN.split(template)))
 
@@ -164,8 +163,7 @@ def _tag(words: Iterator[re.Match[str]], sign: str, names: Sequence[str] = ()) -
     if end != (")" if sign == "(" else None) or (isinstance(head, Tag) and head.sign):
         raise ValueError(f"unexpected {end!r}")
     if not isinstance(head, Tag):
-        text = head if isinstance(head, str) else COMPACT.encode(head)
-        head = Tag(text, (text,))
+        head = Tag(text := head if isinstance(head, str) else COMPACT.encode(head), (text,))
     is_helper = given[1:] or (head.root == "" and head.keys[0] in HELPERS and len(head.keys) == 1)
     helper, zero = next(iter(head.keys), "this") if is_helper else "", dict(given).get("includeZero")
     return Tag(head.written, head.keys, head.root, head.up, sign, helper, params, zero, names)

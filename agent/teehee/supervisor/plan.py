@@ -123,9 +123,12 @@ def _planned(
     while slug in taken:
         number += 1
         slug = f"{base}-{number}"
+    of_file = reading.character.secrets
+    origins = {name: "environment" for name, value in character.secrets.items() if of_file.get(name) != value}
+    origins |= reading.origins or {}
     notes = (*effective.notes, *_without_counterpart(character, run.settings.plugin_path))
     named = {f"{slug}/{name}": value for name, value in secrets.items()}
-    return PlannedAgent(slot, slug, redacted, effective, named, folder, notes, reading.origins or {})
+    return PlannedAgent(slot, slug, redacted, effective, named, folder, notes, origins)
 
 
 def _without_counterpart(character: Character, plugin_path: str) -> list[str]:
