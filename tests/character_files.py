@@ -74,7 +74,7 @@ words = st.sampled_from(
 names = st.sampled_from(("Wren", "Snib 🦔", "A", "b850bc30-45f8-0041-a00a-83df46d8555d", "Halma Quill"))
 keys = st.sampled_from(("tide", "text", "name", "user", "content", "id", "extras", "", "a b", "ü", "0", "path", "item"))
 scalars = st.none() | st.booleans() | st.integers(-9, 2**70) | st.floats(allow_nan=False, allow_infinity=False) | words
-empties = st.sampled_from((None, "", [], {}))
+empties: SearchStrategy[Any] = st.sampled_from((None, "", [], {}))
 json_values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3), max_leaves=8
 )

@@ -1,7 +1,7 @@
 """A character file of any era, written back or written for another era, has lost nothing but its secrets."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from character_files import CANARY, ERAS, NUMBER_CANARY, changed, files, json_values, lost
-from teehee.character import Character, Reading, convert, export, reads
+from teehee.character import Character, Line, Reading, convert, export, reads
 from teehee.character.model import KEPT
 from teehee.character.write import NAME, USER
 from teehee.errors import ConfigError
@@ -118,14 +118,26 @@ def test_what_later_eras_do_not_know_is_where_the_docs_say() -> None:
         "lore": ["Was once a bee."],
         "clients": ["telegram"],
         "modelProvider": "openai",
+        "messageExamples": [
+            [
+                {"user": "{{user1}}", "content": {"text": "Hello, {{user2}}?"}},
+                {"user": "Wren", "content": {"text": "Bzz, {{user1}}.", "action": "WAVE"}},
+            ]
+        ],
         "settings": {"secrets": {"OPENAI_API_KEY": CANARY}},
     }
+    talk = [
+        {"name": "{{name1}}", "content": {"text": "Hello, {{name2}}?"}},
+        {"name": "Wren", "content": {"text": "Bzz, {{name1}}.", "actions": ["WAVE"]}},
+    ]
 
     for era in ("v1", "v2"):
         written = convert(load_one(raw), era)
         assert written["bio"] == ["Keeps bees.", "Was once a bee."]
         assert {"@elizaos/plugin-telegram", "@elizaos/plugin-openai"} <= set(written["plugins"])
+        assert written["messageExamples"] == ([talk] if era == "v1" else [{"examples": talk}])
         assert written["settings"]["secrets"] == {"OPENAI_API_KEY": ""}
+        assert convert(load_one(written), "v0")["messageExamples"] == raw["messageExamples"]
 
 
 def told(character: Character) -> dict[str, Json]:
@@ -140,26 +152,16 @@ def told(character: Character) -> dict[str, Json]:
     value["settings"].pop(KEPT, None)
     value["extras"].pop("messageExamples", None)
     value["settings"], value["extras"] = speaking(value["settings"]), speaking(value["extras"])
-    value["message_examples"] = [
-        [
-            (USER.sub(r"{{name\1}}", line["name"]), USER.sub(r"{{name\1}}", line["text"]), line["actions"])
-            + tuple(sorted(pairs(line["extras"])))
-            for line in talk
-        ]
-        for talk in evened(value["message_examples"])
-    ]
+    value["message_examples"] = [[spelled(line) for line in talk] for talk in character.message_examples]
     return value
 
 
-def evened(value: Json) -> Json:
-    if isinstance(value, str):
-        return NAME.sub(r"{{name\1}}", USER.sub(r"{{name\1}}", value))
-    if isinstance(value, dict):
-        return {key: evened(item) for key, item in value.items()}
-    return [evened(item) for item in value] if isinstance(value, list | tuple) else value
+def spelled(line: Line) -> Json:
+    one = [NAME.sub(r"{{name\1}}", USER.sub(r"{{name\1}}", words)) for words in (line.name, line.text)]
+    return [*one, line.actions, sorted(pairs(line.extras))]
 
 
-def pairs(extras: dict[str, Json]) -> Iterator[tuple[str, str]]:
+def pairs(extras: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
     for key, value in extras.items():
         if key in ("content", "extras") and isinstance(value, dict):
             yield from pairs(value)
@@ -244,6 +246,26 @@ def test_no_secret_is_written_shown_or_told(era: str) -> None:
     check()
 
 
+def test_a_secret_keeps_its_name_and_its_place() -> None:
+    raw = {"name": "A", "bio": f"I say {CANARY}.", "people": [{"password": CANARY, "age": 9}], "settings": {}}
+    for place in ("settings.secrets", "secrets", "settings.API_KEY", "a key with a space", "nested", "an url"):
+        raw = PLACES[place](raw)
+
+    for written in (export(load_one(raw)), convert(load_one(raw), "v0")):
+        deep = {"OPENAI_API_KEY": "", "deep": {"a b": ["", {"PIN": ""}]}, "ON": "", "NOTHING": ""}
+        kept = written["settings"].get(KEPT, {}).get("settings", {})
+        assert {**written["settings"], **kept, KEPT: None} == {
+            "secrets": deep,
+            "API_KEY": "",
+            "my api key": "",
+            "voice": {"elevenlabs": [{"apiKey": "", "tokens": {"token": ""}}]},
+            "DATABASE_URL": "",
+            KEPT: None,
+        }
+        assert (written["secrets"], written["people"]) == (deep, [{"password": "", "age": 9}])
+        assert written["bio"] == "I say [secret]."
+
+
 @pytest.mark.parametrize("era", ERAS)
 def test_no_error_of_a_broken_file_tells_a_secret(era: str) -> None:
     @share(0.01)
@@ -254,13 +276,18 @@ def test_no_error_of_a_broken_file_tells_a_secret(era: str) -> None:
         broken = text[:place] + part + ("" if cut else text[place:])
 
         for form in (broken, broken.encode("utf-8", "surrogatepass")):
-            try:
-                for reading in reads(form, "x.json"):
-                    repr(reading)
-            except ConfigError as error:
-                assert not gives_away("".join(all_of(error)))
+            assert not gives_away("".join(all_of(refused(form))))
 
     check()
+
+
+def refused(text: str | bytes) -> ConfigError | None:
+    """The error that `text` is refused with; None when it is a character after all."""
+    try:
+        reads(text, "x.json")
+    except ConfigError as error:
+        return error
+    return None
 
 
 def all_of(error: BaseException | None) -> Iterator[str]:
@@ -277,12 +304,10 @@ def all_of(error: BaseException | None) -> Iterator[str]:
 
 
 def must_load_or_be_refused(text: str | bytes) -> None:
-    try:
-        readings = reads(text, "x.json")
-    except ConfigError as error:
+    if error := refused(text):
         assert error.hint
         return
-    for reading in readings:
+    for reading in reads(text, "x.json"):
         for written in (export(reading.character), *(convert(reading.character, era) for era in ERAS)):
             json.dumps(written, ensure_ascii=False, allow_nan=False).encode()
         "\n".join((repr(reading), *reading.changes, *reading.warnings, *reading.ignored)).encode()

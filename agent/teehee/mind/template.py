@@ -37,7 +37,7 @@ TAG = re.compile(r"""(?xs)\{\{(?P<before>~?)(?P<sign>\{\{\s*+([^\s{}]++)[^{}]*+\
     | \s*+else(?=\s|~?\}\}) | (?![!>\#/^&*{]))
     (?P<inner>(?:[^"'\[{}~]++ | "(?:\\"|[^"])*" | '(?:\\'|[^'])*' | \[(?:\\\]|[^\]])*\])*+)
     (?(triple)\})(?P<after>~?)\}\}""")
-ESCAPED = re.compile(r"(?s)\A\{\{(?![{#/!>]|\s*+else\s*+\}\})(.*?)\}\}")
+ESCAPED = re.compile(r"(?s)\A\{\{(?![{#/!>]|\s*+else\s*+\}\})(.*?)\}\}")  # it too gets Eliza's third brace
 BLANK, LINE_END, LINE_REST = re.compile(r"\s*+"), re.compile(r"[^\S\n]*+(?:\n|\Z)"), re.compile(r"[ \t]*+\r?\n?")
 KEY = re.compile(r"""(?!this(?:[\s)./]|\Z))[^\s!"\#%-,./;->@\[-\^`{-~]++|\[(?:\\\]|[^\]])*\]""")
 WORD = re.compile(rf"""(?x)(?:(?P<option>[^\s="'()|]++)\s*+=\s*+)?(?:(?P<bracket>\()
@@ -79,10 +79,10 @@ def render(template: str, values: Mapping[str, Json], era: str = "v1") -> str:
     return "".join(kept)
 
 
-def mentioned(template: str) -> frozenset[str]:
-    """The first keys of all that `template` asks for in either era, inside blocks too."""
-    nodes: list[Node] = [*_parse(template, "v1")]
-    found: set[str] = set(PLAIN.findall(template))
+def mentioned(template: str, era: str = "v1") -> frozenset[str]:
+    """The first keys of all that `template` asks for, inside blocks too; never raises."""
+    nodes: list[Node] = [*_parse(template, era)]
+    found: set[str] = set()
     for node in nodes:  # which grows meanwhile
         if isinstance(node, Tag):
             found.update(() if node.helper else node.keys[1:2] if node.root == "@" else node.keys[:1])
@@ -115,18 +115,18 @@ def _tokens(template: str) -> Iterator[str | re.Match[str]]:
             continue
         if not (found := TAG.match(template, start)):
             raise ValueError(f"no tag at {start}")
-        begins = "\n" in line[len(line.rstrip()) :] or not (at or line.strip())
+        text, begins = text.removesuffix("\\"), "\n" in line[len(line.rstrip()) :] or not (at or line.strip())
         at = kept = unread = found.end()
         alone = found["sign"] not in VALUES and begins and LINE_END.match(template, at)
-        yield text.rstrip() if found["before"] else text.rstrip(" \t") if alone else text.removesuffix("\\")
+        yield text.rstrip() if found["before"] else text.rstrip(" \t") if alone else text
         yield found
         if (found["after"] or alone) and (taken := (BLANK if found["after"] else LINE_REST).match(template, at)):
             kept = taken.end()
     yield ESCAPED.sub(r"{{{\1}}}", template[kept:])
 
 
-def _fill(block: Tag, tokens: Iterator[str | re.Match[str]], depth: int = 0) -> Tag | None:
-    """Takes what belongs into `block` from `tokens`, and gives the tag that closes it."""
+def _fill(block: Tag, tokens: Iterator[str | re.Match[str]], depth: int = 0) -> str | None:
+    """Takes what belongs into `block` from `tokens`, and gives the name in the tag that closes it."""
     into = block.body
     for token in tokens:
         if isinstance(token, str):
@@ -139,14 +139,14 @@ def _fill(block: Tag, tokens: Iterator[str | re.Match[str]], depth: int = 0) -> 
             into = block.other if is_else else into
             if is_else and not inner:
                 continue
+            if sign == "/":
+                return inner
             inner, _, names = inner.partition(" as |")
             tag = _tag(WORD.finditer(inner), sign, names.rstrip("|").split()[:2])
-            if sign == "/":
-                return tag
             into += [] if sign in ("*", "#*", "#>") else [*[""] * (len(inner) // 16), tag]  # a long tag is many steps
             if is_else:
                 return _fill(tag, tokens, depth + 1)
-            if sign[:1] in ("#", "^") and (_fill(tag, tokens, depth + 1) or block).written != tag.written:
+            if sign[:1] in ("#", "^") and _fill(tag, tokens, depth + 1) != tag.written:
                 raise ValueError(f"{tag.written!r} is not closed")
     return None
 
@@ -163,7 +163,7 @@ def _tag(words: Iterator[re.Match[str]], sign: str, names: Sequence[str] = ()) -
     if end != (")" if sign == "(" else None) or (isinstance(head, Tag) and head.sign):
         raise ValueError(f"unexpected {end!r}")
     if not isinstance(head, Tag):
-        head = Tag(text := head if isinstance(head, str) else COMPACT.encode(head), (text,))
+        head = Tag(text := COMPACT.encode(head), (head if isinstance(head, str) else text,))
     is_helper = given[1:] or (head.root == "" and head.keys[0] in HELPERS and len(head.keys) == 1)
     helper, zero = next(iter(head.keys), "this") if is_helper else "", dict(given).get("includeZero")
     return Tag(head.written, head.keys, head.root, head.up, sign, helper, params, zero, names)
