@@ -140,6 +140,56 @@ def test_what_later_eras_do_not_know_is_where_the_docs_say() -> None:
         assert convert(load_one(written), "v0")["messageExamples"] == raw["messageExamples"]
 
 
+EDITS: dict[str, tuple[str, Json, set[str]]] = {  # key: its field, what the author writes, what else was in it
+    "system": ("system", "Be new.", set()),
+    "topics": ("topics", ["new"], set()),
+    "postExamples": ("post_examples", ["new", "newer"], set()),
+    "bio": ("bio", ["new"], {"bio_is_whole", "lore"}),
+    "plugins": ("plugins", ["@elizaos/plugin-new"], {"clients", "model_provider"}),
+}
+EDIT_ONLY = {"lore", "clients", "modelProvider"}
+
+
+@pytest.mark.parametrize("target", ERAS)
+@pytest.mark.parametrize("key", EDITS)
+def test_an_author_who_edits_a_converted_file_is_right(key: str, target: str) -> None:
+    field, new, inside = EDITS[key]
+
+    @share(0.004)
+    @given(st.one_of(*map(files, ERAS)))
+    def check(raw: Json) -> None:
+        character = load_one(raw)
+
+        edited = load_one(convert(character, target) | {key: new})
+
+        assert getattr(edited, field) == (tuple(new) if isinstance(new, list) else new)
+        assert without(told(edited), field, key, inside) == without(told(character), field, key, inside)
+
+    check()
+
+
+def without(value: dict[str, Json], field: str, key: str, inside: set[str]) -> dict[str, Json]:
+    kept = {name: item for name, item in value["extras"].items() if name != key and name not in EDIT_ONLY}
+    return {name: item for name, item in value.items() if name != field and name not in inside} | {"extras": kept}
+
+
+@pytest.mark.parametrize("target", ERAS)
+def test_a_secret_filled_into_a_converted_file_is_found(target: str) -> None:
+    @share(0.006)
+    @given(st.one_of(*map(files, ERAS)))
+    def check(raw: Json) -> None:
+        written = convert(load_one(raw), target)
+
+        held = written.get("settings", {})
+        inner = held.get("secrets")
+        names = inner if isinstance(inner, dict) else {}
+        filled = written | {"settings": {**held, "secrets": {**names, "FILLED_KEY": CANARY}}}
+
+        assert load_one(filled).secrets == {"FILLED_KEY": CANARY}
+
+    check()
+
+
 def told(character: Character) -> dict[str, Json]:
     """All a character says, spelled one way. Left out or evened, because a conversion changes it on purpose:
 

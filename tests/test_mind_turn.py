@@ -228,7 +228,7 @@ async def test_a_turn_whose_only_action_fails_ends_as_failed(tmp_path: Path) -> 
             await up.run()
 
 
-@pytest.mark.parametrize("told", [None, 7, Provided("text", {"n": 7})], ids=repr)  # type: ignore[dict-item] # careless
+@pytest.mark.parametrize("told", [None, 7, Provided("text", {"n": 7})], ids=repr)
 async def test_a_provider_that_tells_no_text_takes_no_turn_with_it(tmp_path: Path, told: object) -> None:
     @provider("BROKEN")
     async def broken(turn: Turn) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from teehee import registry
+from teehee.character import names as eliza_names
 from teehee.errors import ConfigError
 
 PLUGIN = "from teehee.plugin import Plugin\nplugin = Plugin({name!r}, 'A test.', requires={requires!r}{more})\n"
@@ -74,7 +75,7 @@ def test_a_folder_that_is_not_there_holds_no_plugin(tmp_path: Path) -> None:
     ],
 )
 def test_a_plugin_has_one_name_however_it_is_written(written: str) -> None:
-    assert registry.plain_name(written) == "dice"
+    assert eliza_names.plain_name(written) == "dice"
 
 
 def test_bootstrap_is_always_there_and_first(shelf: Shelf) -> None:
