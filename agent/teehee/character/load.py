@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from teehee.character import examples, extends, knowledge, names, providers, source, write
-from teehee.character.fields import EMPTY, Fields, kind, scalar
+from teehee.character import examples, extends, given, knowledge, names, providers, source, write
+from teehee.character.fields import EMPTY, Fields, kind
 from teehee.character.model import ELIZA_KEYS, KEPT, KEPT_ERA, Character, Line, Style
 from teehee.character.secrets import redactor
 from teehee.ids import UUID_SHAPE, string_to_uuid
@@ -19,6 +19,8 @@ V0_ONLY = ("clients", "modelProvider", "lore")
 BIO_INSTEAD = ("description", "core_identity")
 NAME_HINT = 'a character needs at least {"name": "..."}'
 UNKNOWN_JUDGED = 200  # unknown keys looked at for what they were meant to be
+ABSENT = object()
+FOLDED_INTO = {"bio": ("lore",), "plugins": ("clients", "modelProvider")}  # edit the one, and the others are in it
 MISTAKEN = {"examples": "messageExamples", "conversations": "messageExamples", "prompt": "system", "tags": "topics"}
 
 
@@ -99,18 +101,26 @@ def _unfolded(raw: Mapping[str, Json], where: str, folded: Character) -> Reading
     kept = {key: value for key, value in kept.items() if key != KEPT_ERA} if isinstance(kept, dict) else {}
     held = {key: value for key, value in raw["settings"].items() if key != KEPT}
     inner = kept.get("settings", {})
-    settings = {**held, **inner} if isinstance(inner, dict) else held or inner
+    settings = _joined(inner, held) if isinstance(inner, dict) else held or inner
     whole = {**raw, **{key: _joined(raw.get(key), value) for key, value in kept.items()}}
     whole |= {"settings": settings, "name": raw["name"]}
     again = write.convert(_plain(whole, where, folded.era).character, folded.era)
-    edited = [key for key in kept if key in raw and key != "settings" and again.get(key) != raw[key]]
-    reading = _plain({**whole, **{key: raw[key] for key in edited}}, where, folded.era)
+    edited = [
+        key for key in {**kept, **FOLDED_INTO} if key != "settings" and again.get(key, ABSENT) != raw.get(key, ABSENT)
+    ]
+    edited += [inside for key in edited for inside in FOLDED_INTO.get(key, ()) if inside not in raw]
+    restored = {key: value for key, value in whole.items() if key not in edited or key in raw}
+    restored |= {key: _joined(kept.get(key), raw[key]) for key in edited if key in raw}
+    reading = _plain(restored, where, folded.era)
     marked = {**reading.character.settings, KEPT: {}}
     return replace(reading, character=replace(reading.character, settings=marked))
 
 
-def _joined(held: Json, kept: Json) -> Json:
-    return {**held, **kept} if isinstance(held, dict) and isinstance(kept, dict) else kept
+def _joined(under: Json, over: Json) -> Json:
+    """Both objects in one, however deep; where they disagree, as `over` has it."""
+    if not isinstance(under, dict) or not isinstance(over, dict):
+        return over
+    return {**under, **{key: _joined(under.get(key), value) for key, value in over.items()}}
 
 
 def _plain(raw: dict[str, Json], where: str, era: str) -> Reading:
@@ -144,7 +154,7 @@ def _refuse_a_bad_name(raw: Mapping[str, Json], where: str) -> None:
 def _character(fields: Fields, raw: Mapping[str, Json], origins: dict[str, str], era: str) -> Character:
     name = str(raw["name"])
     fields.taken("name")
-    settings, secrets = _settings(fields, era)
+    settings, secrets = given.settings(fields, era)
     style = fields.mapping("style")
     parts = [_style_part(fields, style, part) for part in ("all", "chat", "post")]
     if style:
@@ -210,11 +220,11 @@ def _era(raw: Mapping[str, Json]) -> str:
 
 
 def _id(fields: Fields, name: str, origins: dict[str, str]) -> str:
-    given = fields.left.get("id")
-    if isinstance(given, str) and UUID_SHAPE.fullmatch(given):
-        fields.taken("id", keep=given == string_to_uuid(name))
-        return given
-    if given not in EMPTY:
+    written = fields.left.get("id")
+    if isinstance(written, str) and UUID_SHAPE.fullmatch(written):
+        fields.taken("id", keep=written == string_to_uuid(name))
+        return written
+    if written not in EMPTY:
         fields.warn("$.id", "no UUID; kept, but the agent's id is derived from its name, as Eliza does")
     origins["id"] = "derived from the name"
     return string_to_uuid(name)
@@ -257,58 +267,12 @@ def _style_part(fields: Fields, style: dict[str, Json], part: str) -> tuple[str,
 
 
 def _templates(fields: Fields) -> dict[str, str]:
-    given = fields.mapping("templates")
-    odd = {key: value for key, value in given.items() if not isinstance(value, str)}
+    held = fields.mapping("templates")
+    odd = {key: value for key, value in held.items() if not isinstance(value, str)}
     if odd:
         fields.left["templates"] = odd
         fields.warn("$.templates", f"no template: {', '.join(sorted(odd))[:120]}; kept, not used")
-    return {key: value for key, value in given.items() if isinstance(value, str)}
-
-
-def _settings(fields: Fields, era: str) -> tuple[dict[str, Json], dict[str, str]]:
-    """The settings, where every secret is a name without its value; and the values by name.
-
-    Where one name stands in several places the era's own order decides: 0.x looks into `settings.secrets` before
-    `settings`, 1.x into the root's `secrets`, then `settings`, then `settings.secrets`.
-    """
-    settings = fields.mapping("settings")
-    inner, root = settings.get("secrets"), fields.left.get("secrets")
-    found = _secrets(inner)
-    if era != "v0":
-        found |= {name: text for name in found if (text := scalar(settings.get(name)))}
-    found |= _secrets(root)
-    for holder, key, path in ((settings, "secrets", "$.settings.secrets"), (fields.left, "secrets", "$.secrets")):
-        if key in holder:
-            filled = sorted(_secrets(holder[key]))
-            holder[key] = _blank(holder[key])
-            if filled:
-                named = ", ".join(filled)[:120]
-                fields.warn(path, f"holds values ({named}): the vault takes them, but who has the file has them too")
-    if root is not None:
-        fields.understood.append("secrets")
-        fields.reshaped.add("secrets")
-    return settings, found
-
-
-def _secrets(value: Json, name: str = "") -> dict[str, str]:
-    """`name -> value` of every non-empty scalar in a secrets object, however deep; a nested name has dots."""
-    if isinstance(value, dict | list):
-        parts = value.items() if isinstance(value, dict) else enumerate(value)
-        found: dict[str, str] = {}
-        for key, item in parts:
-            found |= _secrets(item, f"{name}.{key}" if name else str(key))
-        return found
-    text = scalar(value)
-    return {name or "secrets": text} if text else {}
-
-
-def _blank(value: Json) -> Json:
-    """The names in a secrets object, with nothing in them."""
-    if isinstance(value, dict):
-        return {key: _blank(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_blank(item) for item in value]
-    return ""
+    return {key: value for key, value in held.items() if isinstance(value, str)}
 
 
 def _warn_of_unknown_keys(fields: Fields) -> None:
