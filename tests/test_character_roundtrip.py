@@ -140,6 +140,15 @@ def test_what_later_eras_do_not_know_is_where_the_docs_say() -> None:
         assert convert(load_one(written), "v0")["messageExamples"] == raw["messageExamples"]
 
 
+@pytest.mark.timeout(20)
+def test_thousands_of_clients_are_converted_at_once() -> None:
+    many = [f"client-{n}" for n in range(20_000)]
+
+    written = convert(load_one({"name": "A", "clients": many, "plugins": [f"plugin-{n}" for n in range(20_000)]}), "v1")
+
+    assert len(load_one(written).clients) == 20_000
+
+
 EDITS: dict[str, tuple[str, Json, set[str]]] = {  # key: its field, what the author writes, what else was in it
     "system": ("system", "Be new.", set()),
     "topics": ("topics", ["new"], set()),
@@ -247,10 +256,14 @@ PLACES: dict[str, Callable[[dict[str, Json]], dict[str, Json]]] = {
     "nested": lambda raw: in_settings(raw, "voice", {"elevenlabs": [{"apiKey": CANARY, "tokens": {"token": CANARY}}]}),
     "an url": lambda raw: in_settings(raw, "DATABASE_URL", f"postgres://wren:{CANARY}@tide/wren"),
     "an unknown key": lambda raw: {**raw, "people": [{"password": CANARY}]},
-    "what a conversion kept": lambda raw: in_settings(raw, KEPT, {"secrets": DEEP, "settings": {"API_KEY": CANARY}}),
+    "what a conversion kept": lambda raw: in_settings(
+        {key: value for key, value in raw.items() if key != "secrets"},
+        KEPT,
+        {"secrets": DEEP, "settings": {"API_KEY": CANARY}},
+    ),
 }
 REPEATED: dict[str, Json] = {
-    "bio": [f"Do not tell {CANARY} to anyone.", f"{NUMBER_CANARY}"],
+    "bio": [f"Do not tell {CANARY} to anyone."],
     "system": f"The key is {CANARY}",
     "messageExamples": [[{"user": CANARY, "content": {"text": f"it is {CANARY}", CANARY: [CANARY], "action": CANARY}}]],
     "knowledge": [f"{CANARY}!", {"id": CANARY, "path": CANARY, "content": CANARY}],
@@ -261,13 +274,16 @@ REPEATED: dict[str, Json] = {
 
 
 def with_secrets(era: str) -> st.SearchStrategy[tuple[dict[str, Json], str]]:
-    """A file with secrets in one or more places, and maybe repeated elsewhere; and which."""
+    """A file with secrets in one or more places, and maybe told elsewhere too; and where."""
 
     def plant(raw: dict[str, Json], places: set[str], repeated: set[str]) -> tuple[dict[str, Json], str]:
-        raw = {**raw, **{key: REPEATED[key] for key in repeated}, "secrets": {"K": CANARY, "PIN": NUMBER_CANARY}}
+        if places == {"an url"}:  # all of it is the secret; nobody knows which part
+            repeated = set()
+        raw = {**raw, **{key: REPEATED[key] for key in repeated}}
         for place in sorted(places):
             raw = PLACES[place](raw)
-        return raw, ", ".join(sorted(places | repeated))
+        told = {"topics": [NUMBER_CANARY, f"It is {NUMBER_CANARY}."]} if str(NUMBER_CANARY) in json.dumps(raw) else {}
+        return raw | told, ", ".join(sorted(places | repeated))
 
     return st.builds(
         plant,

@@ -13,7 +13,8 @@ from teehee.mind.template import NESTING, OUTPUT_LENGTH, STEPS, TEMPLATE_LENGTH,
 
 Json = Any
 
-EXAMPLES = 5000
+PROFILE = settings.get_current_profile_name()
+EXAMPLES = settings.get_profile(PROFILE if PROFILE.startswith("teehee-") else "teehee-ci").max_examples
 VECTORS = Path(__file__).parent / "vectors" / "templates"
 LETTERS = list("abcdefghij") * 100
 # What templates are made of, whole and broken.

@@ -105,9 +105,8 @@ def _unfolded(raw: Mapping[str, Json], where: str, folded: Character) -> Reading
     whole = {**raw, **{key: _joined(raw.get(key), value) for key, value in kept.items()}}
     whole |= {"settings": settings, "name": raw["name"]}
     again = write.convert(_plain(whole, where, folded.era).character, folded.era)
-    edited = [
-        key for key in {**kept, **FOLDED_INTO} if key != "settings" and again.get(key, ABSENT) != raw.get(key, ABSENT)
-    ]
+    may_be = [key for key in {**kept, **FOLDED_INTO} if key in write.FOLDED or (key in raw and key != "settings")]
+    edited = [key for key in may_be if again.get(key, ABSENT) != raw.get(key, ABSENT)]
     edited += [inside for key in edited for inside in FOLDED_INTO.get(key, ()) if inside not in raw]
     restored = {key: value for key, value in whole.items() if key not in edited or key in raw}
     restored |= {key: _joined(kept.get(key), raw[key]) for key in edited if key in raw}

@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 
 from teehee.character.model import Character, Json
+from teehee.errors import ConfigError
 
 MIN_LENGTH = 6  # shorter values occur in ordinary prose by chance
+MOST = 500  # secrets in one character; each is looked for in every text
 MARK = "[secret]"
 SECRET_NAME = re.compile(
     r"(?:(?:^|_|API|PRIVATE|ACCESS|SECRET|AUTH|SIGNING)KEYS?|TOKEN|SECRETS?|PASSWORDS?|PASSWD|PASS_?PHRASE|MNEMONICS?"
@@ -86,6 +88,11 @@ def _redactor(values: Iterable[str]) -> Redact:
     known = sorted({value for value in values if len(value) >= MIN_LENGTH}, key=len, reverse=True)
     if not known:
         return str
+    if len(known) > MOST:
+        raise ConfigError(
+            f"a character holds {len(known):,} secrets, expected {MOST} at most",
+            hint="keep them in the vault, not in the file",
+        )
     pattern = re.compile("|".join(map(re.escape, known)))  # longest first: a secret may hold another
     return lambda text: pattern.sub(MARK, text)
 

@@ -199,9 +199,12 @@ def _v0(character: Character) -> dict[str, Json]:
 def _strict(character: Character, era: str) -> dict[str, Json]:
     """1.x and 2.x know no lore, clients or provider: lore joins the bio, the others become plugins."""
     plugins = dict.fromkeys(character.plugins)
+    plain = set(map(names.plain_name, plugins))
     for name in (*character.clients, character.model_provider):
-        if name and names.plain_name(name) not in map(names.plain_name, plugins) and name != "direct":
-            plugins[f"@elizaos/plugin-{name.lower().replace('_', '-')}"] = None
+        if name and names.plain_name(name) not in plain and name != "direct":
+            written = f"@elizaos/plugin-{name.lower().replace('_', '-')}"
+            plugins[written] = None
+            plain.add(names.plain_name(written))
     plugins |= dict.fromkeys(NEEDED) if era == "v1" else {}
     bio = [*character.bio, *character.lore] if character.lore else _bio(character)
     files = [item for item in character.knowledge if item.path or item.directory]

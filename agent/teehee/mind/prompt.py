@@ -81,6 +81,8 @@ def _rendered(arranged: str, turn: Turn, stable: State, fresh: State) -> str:
     who = turn.character
     values = {**UNFILLED, **stable.values, **fresh.values, "providers": _joined({**stable.texts, **fresh.texts})}
     told = template.render(arranged, values, who.era)
+    if "{{" not in told:
+        return told
     return template.with_names(told, random.Random(f"{turn.message.room_id}/{turn.now:%Y-%m-%d}").sample(PEOPLE, 10))
 
 

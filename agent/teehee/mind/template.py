@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -96,12 +97,13 @@ def with_names(text: str, names: Sequence[str]) -> str:
     return NAMED.sub(lambda found: names[int(found[1]) - 1] if int(found[1]) <= len(names) else found[0], text)
 
 
-def _parse(template: str, era: str) -> Iterable[Node]:
+@lru_cache(maxsize=128)  # a character's template is filled in at every turn
+def _parse(template: str, era: str) -> Sequence[Node]:
     if era != "v0" and len(template) <= TEMPLATE_LENGTH:
         with suppress(ValueError, RecursionError):
             if _fill(top := Tag("", ()), _tokens(template)) is None:
                 return top.body
-    return (Tag(text, (text,)) if at % 2 else text for at, text in enumerate(PLAIN.split(template)))
+    return [Tag(text, (text,)) if at % 2 else text for at, text in enumerate(PLAIN.split(template))]
 
 
 def _tokens(template: str) -> Iterator[str | re.Match[str]]:
