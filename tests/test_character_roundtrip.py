@@ -270,6 +270,9 @@ REPEATED: dict[str, Json] = {
     "style": {"all": [CANARY], CANARY: {CANARY: CANARY}},
     "plugins": [CANARY, {"name": CANARY}],
     "twitterSpaces": {CANARY: CANARY},
+    "modelProvider": CANARY,
+    "templates": {CANARY: 1, "replyTemplate": f"{{{{{CANARY}}}}}"},
+    f"the {CANARY}": [1],
 }
 
 

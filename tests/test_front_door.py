@@ -585,11 +585,11 @@ async def test_help_lists_the_commands_with_a_sentence_each() -> None:
     done = await teehee("--help")
 
     listed = dict(re.findall(r"^  (\w+) {2,}(\S.*)$", done.out.partition("Commands:")[2], re.MULTILINE))
-    assert list(listed) == ["run", "chat", "ask", "log", "stop", "resume", "plugins", "config", "doctor", "character"]
+    assert list(listed) == [*COMMANDS[:6], "verify", *COMMANDS[6:9], "simulator", "character"]
     assert all(sentence.endswith(".") for sentence in listed.values())
 
 
-COMMANDS = ["run", "chat", "ask", "log", "stop", "resume", "plugins", "config", "doctor"]
+COMMANDS = ["run", "chat", "ask", "log", "stop", "resume", "plugins", "config", "doctor", "verify", "simulator"]
 COMMANDS += ["character check", "character explain", "character convert", "character diff"]
 
 
@@ -603,7 +603,7 @@ async def test_the_help_of_a_command_tells_each_options_default(name: str) -> No
     for option in map(" ".join, map(str.split, options)):
         flag = option.split()[0]
         assert flag == "-h," or "default: " in option or "[required]" in option, option
-        if flag in ("--data", "--host", "--port", "--model-url", "--model", "--plugin-path", "--log-level"):
+        if name != "simulator" and flag in ("--data", "--host", "--port", "--model-url", "--model", "--plugin-path", "--log-level"):
             assert f"[env: TEEHEE_{flag[2:].replace('-', '_').upper()}; default: " in option
 
 

@@ -1,5 +1,6 @@
 """Who the agents are: minted once, kept through renames and restarts, never shared, checked at every start."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ async def test_an_agent_is_born_with_a_key_and_a_genesis_leaf(tmp_path: Path) ->
     assert (born["name"], born["agent"], born["epoch"], born["minted"]) == ("Ada", "agent-ada", 1, True)
     assert born["origin"] == f"teehee/{born['key_id']}"
     assert isinstance(genesis, leaf.Genesis)
-    assert (genesis.agent, genesis.keys, genesis.package) == (born["key_id"], {"log": born["log_key"]}, PACKAGE)
+    assert (genesis.agent, genesis.package) == (born["key_id"], PACKAGE)
+    assert set(genesis.keys) == {"log", "evm", "solana"}
+    assert genesis.keys["log"] == born["log_key"]
 
 
 async def test_an_agent_keeps_its_key_and_opens_a_new_epoch_at_every_start(tmp_path: Path) -> None:
@@ -141,21 +144,33 @@ async def test_recall_knows_everyone_again_without_a_new_epoch(tmp_path: Path) -
 
 
 async def test_a_folder_with_another_seed_is_refused_in_one_sentence(tmp_path: Path) -> None:
-    async with vault_at(tmp_path, config("Ada")) as vault:
-        key = (await only(vault))["log_key"]
+    async with vault_at(tmp_path, config("Ada")):
+        pass
     (tmp_path / "developer-seed").write_bytes(b"another seed of thirty-two bytes")
 
-    async with vault_at(tmp_path) as vault:
-        with pytest.raises(ConfigError) as caught:
-            await vault.owner("configure", configure([config("Ada")]))
-        with pytest.raises(ConfigError):
-            await vault.owner("recall")
+    with pytest.raises(ConfigError) as caught:
+        async with vault_at(tmp_path):
+            pass
 
-    assert str(caught.value).startswith("the log key of 'Ada' derived now is ")
-    assert str(caught.value).endswith(f"its identity record says {key[:16]}…")
-    assert caught.value.hint == (
-        "this data folder belongs to another seed or machine; restore the right one, or start anew"
-    )
+    assert str(caught.value).startswith("this data folder was born with guest API v0 and channel key ")
+    assert "restore the right one" in caught.value.hint
+
+
+@pytest.mark.parametrize("purpose", ["log", "evm", "solana"])
+async def test_a_key_that_is_not_the_recorded_one_is_refused(tmp_path: Path, purpose: str) -> None:
+    async with vault_at(tmp_path, config("Ada")) as vault:
+        keys = vault.core.identities.public_keys((await only(vault))["key_id"])
+        changed = json.dumps({**keys, purpose: "ab" * 33})
+        await vault.core.commit.run(lambda: vault.core.db.execute("UPDATE identities SET keys=?, log_key=?", (
+            changed, "ab" * 33 if purpose == "log" else keys["log"],
+        )))  # fmt: skip
+
+    async with vault_at(tmp_path) as vault:
+        for order in (vault.owner("configure", configure([config("Ada")])), vault.owner("recall")):
+            with pytest.raises(ConfigError) as caught:
+                await order
+            assert str(caught.value).startswith(f"the {purpose} key of 'Ada' derived now is {keys[purpose][:16]}…")
+            assert "restore the right one, or start anew" in caught.value.hint
 
 
 async def test_an_identity_record_that_was_altered_is_refused(tmp_path: Path) -> None:

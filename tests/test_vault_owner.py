@@ -11,9 +11,10 @@ import pytest
 from teehee.errors import Refused, TeeheeError, Unavailable
 from teehee.evidence import leaf
 from teehee.supervisor.owner import Owner
-from teehee.tee.guest import DeveloperGuest
-from teehee.vault.core import Core
+from teehee.tee.guest import Algorithm, DeveloperGuest, Key
+from teehee.vault.core import Core, open_store
 from teehee.vault.keyring import KeyRing
+from teehee.vault.machine import Machine
 from teehee.vault.owner import OwnerDesk
 from teehee.wire import owner as wire
 from teehee.wire.strict import Malformed
@@ -313,15 +314,17 @@ async def test_a_stop_stands_though_a_configuration_was_under_way(tmp_path: Path
         slow = False
         asked, go = asyncio.Event(), asyncio.Event()
 
-        async def get_key(self, path: str) -> bytes:
+        async def get_key(self, name: str, algorithm: Algorithm) -> Key:
             if self.slow:
                 self.asked.set()
                 await self.go.wait()
-            return await super().get_key(path)
+            return await super().get_key(name, algorithm)
 
     guest = SlowGuest(tmp_path / "developer-seed")
     ring = KeyRing(guest)
-    vault = Vault(Core(tmp_path, ring, await ring.seal_root()), Owner(tmp_path / "owner-key"))
+    vault = Vault(
+        Core(open_store(tmp_path), ring, await ring.seal_root(), Machine(guest)), Owner(tmp_path / "owner-key")
+    )
     with contextlib.closing(vault.core):
         await vault.owner("configure", configure([config("Ada")]))
         guest.slow = True

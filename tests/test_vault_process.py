@@ -18,7 +18,7 @@ from teehee.evidence import leaf
 from teehee.supervisor.children import ENVIRONMENT, CannotStart
 from teehee.tee.guest import DeveloperGuest
 from teehee.vault.keyring import KeyRing
-from vaults import VaultProcess, config, encodings, intents, reply, rule_of, vault_process, witness
+from vaults import VaultProcess, config, encodings, intents, reply, rule_of, simulated, vault_process, witness
 
 # Runs the launcher as it is, from its own command line, and tells at the end what was imported in that life.
 TELL_MODULES = """
@@ -27,11 +27,11 @@ sys.argv = sys.argv[4:]
 atexit.register(lambda: sys.stderr.write("MODULES " + " ".join(sorted(sys.modules)) + "\\n"))
 exec(compile(open(sys.argv[0]).read(), sys.argv[0], "exec"))
 """
-THIRD_PARTY = {"cryptography", "cffi", "_cffi_backend", "_openssl"}
+THIRD_PARTY = {"cryptography", "cffi", "_cffi_backend", "_openssl", "coincurve", "_libsecp256k1", "Crypto", "pycparser"}
 NEVER = {
     "pickle", "_pickle", "shelve", "dbm", "site", "pydantic", "sqlalchemy", "structlog", "aiohttp", "uvicorn",
     "starlette", "httpx", "requests", "langchain", "numpy", "uvloop", "typer", "rich", "certifi", "http", "xmlrpc",
-    "multiprocessing", "ctypes",
+    "multiprocessing",
 }  # fmt: skip
 OURS = ("commit", "errors", "evidence", "ids", "tee", "vault", "wire")
 
@@ -55,7 +55,7 @@ def store(folder: Path) -> Iterator[sqlite3.Connection]:
         yield db
 
 
-async def everything(vault: VaultProcess) -> None:
+async def everything(vault: VaultProcess, *, quoting: bool = False) -> None:
     """Does all that a vault can be asked to do, refusals included."""
     (effect,) = await vault.answered("e1", "hello")
     await vault.gate("effect.outcome", {"id": effect["id"], "state": "delivered"})
@@ -63,7 +63,9 @@ async def everything(vault: VaultProcess) -> None:
     await vault.gate("secret.rotate", {"name": "ada/KEY", "version": 1, "value": "fresh"})
     await vault.mind("effect.settled", {"effects": [effect["id"]]})
     await vault.public("receipt", {"effect": effect["id"]})
-    await vault.public("statement", {"agent": "agent-ada", "nonce": "00"})
+    if quoting:
+        await vault.public("statement", {"agent": "agent-ada", "nonce": "00"})
+        await vault.public("bundle", {"agent": "agent-ada"})
     await vault.public("consistency", {"agent": "agent-ada", "old": 1, "new": 2})
     await rule_of(vault.submit(reply("e2")))
     async with connected(vault.socket("mind")) as mind:
@@ -78,8 +80,10 @@ async def everything(vault: VaultProcess) -> None:
 
 async def test_a_vault_imports_nothing_beyond_the_standard_library_and_cryptography(tmp_path: Path) -> None:
     prefix = [sys.executable, "-I", "-S", "-c", TELL_MODULES]
-    async with vault_process(tmp_path, config("Ada"), secrets={"ada/KEY": "k"}, prefix=prefix) as vault:
-        await everything(vault)
+    async with simulated(tmp_path) as (_, guest), vault_process(
+        tmp_path, config("Ada"), secrets={"ada/KEY": "k"}, prefix=prefix, guest=guest
+    ) as vault:  # fmt: skip
+        await everything(vault, quoting=True)
     (told,) = (line for line in vault.log_text().splitlines() if line.startswith("MODULES "))
     modules = told.split()[1:]
     roots = {name.partition(".")[0] for name in modules}
@@ -91,8 +95,10 @@ async def test_a_vault_imports_nothing_beyond_the_standard_library_and_cryptogra
 
 
 async def test_a_vault_maps_no_library_of_anybody_else(tmp_path: Path) -> None:
-    async with vault_process(tmp_path, config("Ada"), secrets={"ada/KEY": "k"}) as vault:
-        await everything(vault)
+    async with simulated(tmp_path) as (_, guest), vault_process(
+        tmp_path, config("Ada"), secrets={"ada/KEY": "k"}, guest=guest
+    ) as vault:  # fmt: skip
+        await everything(vault, quoting=True)
         mapped = {line.split(maxsplit=5)[5] for line in of(vault, "maps").decode().splitlines() if "/" in line}
 
     packaged = {Path(path) for path in mapped if "site-packages" in path and ".so" in path}

@@ -1,6 +1,7 @@
 """Secrets: kept sealed and versioned, replaced by compare and swap, handed to the gate and to nobody else."""
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -120,6 +121,9 @@ async def test_a_data_folder_with_another_seed_gives_no_secret(tmp_path: Path) -
         pass
     (tmp_path / "developer-seed").write_bytes(b"another seed of thirty-two bytes")
 
+    with contextlib.closing(sqlite3.connect(tmp_path / "vault.db")) as db:
+        db.execute("DELETE FROM machine")  # which would refuse the folder before anything is opened
+        db.commit()
     async with vault_at(tmp_path) as vault:
         with pytest.raises(ConfigError, match="sealed by another vault"):
             await value(vault)

@@ -15,6 +15,7 @@ from teehee.evidence import checkpoint, leaf, merkle
 from teehee.supervisor.children import Child
 from teehee.supervisor.folder import DataFolder
 from teehee.supervisor.owner import Owner
+from teehee.tee.simulator import Simulator
 from teehee.vault.core import Core
 from teehee.vault.doors import Doors
 from teehee.vault.owner import OwnerDesk
@@ -139,10 +140,10 @@ class _OwnerLink(Client):
 
 @contextlib.asynccontextmanager
 async def vault_at(
-    folder: Path, *agents: AgentConfig, secrets: Mapping[str, str] | None = None
+    folder: Path, *agents: AgentConfig, secrets: Mapping[str, str] | None = None, guest: str = ""
 ) -> AsyncIterator[Vault]:
     """A vault over `folder`, configured with these agents; with none it is not configured at all."""
-    core = await Core.open(boot.VaultBoot(str(folder), str(folder), ()))
+    core = await Core.open(boot.VaultBoot(str(folder), str(folder), (), guest=guest))
     try:
         vault = Vault(core, Owner(folder / "owner-key"))
         if agents:
@@ -150,6 +151,13 @@ async def vault_at(
         yield vault
     finally:
         core.close()
+
+
+@contextlib.asynccontextmanager
+async def simulated(folder: Path, seed: bytes = bytes(range(32)), **how: Any) -> AsyncIterator[tuple[Simulator, str]]:
+    """A simulated machine, and where its guest agent listens."""
+    async with Simulator(seed, **how) as simulator:
+        yield simulator, await simulator.listen(socket=folder / "guest.sock")
 
 
 # -- the real process
@@ -208,7 +216,11 @@ class VaultProcess:
 
 @contextlib.asynccontextmanager
 async def vault_process(
-    data: Path, *agents: AgentConfig, secrets: Mapping[str, str] | None = None, prefix: Sequence[str] = ()
+    data: Path,
+    *agents: AgentConfig,
+    secrets: Mapping[str, str] | None = None,
+    prefix: Sequence[str] = (),
+    guest: str = "",
 ) -> AsyncIterator[VaultProcess]:
     """The real vault process over the folder `data`, configured; its mind and its gate are the test's own.
 
@@ -220,7 +232,7 @@ async def vault_process(
     child = Child("vault", folder.logs, prefix)
     await child.start()
     try:
-        await child.boot(asdict(boot.VaultBoot(str(data), str(folder.sockets), (owner.public.hex(),))))
+        await child.boot(asdict(boot.VaultBoot(str(data), str(folder.sockets), (owner.public.hex(),), guest=guest)))
         async with contextlib.AsyncExitStack() as stack:
             vault = VaultProcess(folder, child, owner, {})
 

@@ -42,6 +42,9 @@ class Settings(BaseModel):
     max_tokens: int = Field(1024, ge=16, le=32768, description="longest answer of the model, in tokens")
     replies_per_minute: int = Field(60, ge=0, description="replies one room may get in a minute")
     rooms_in_parallel: int = Field(64, ge=1, le=1024, description="rooms answered at the same time")
+    guest: str = Field(
+        "", description="guest agent: a socket or http://127.0.0.1:PORT; empty: the TEE's, or a simulator"
+    )
     legacy_env: bool = Field(False, description="CHARACTER.<NAME>.X as Eliza 0.x has it: the file wins over it")
     plugin_path: str = Field("", description="a further folder to look for plugins in (development only)")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much the logs tell")
@@ -81,7 +84,7 @@ STEERING = (
     "DSTACK_SIMULATOR_ENDPOINT", "TEE_MODE", "WALLET_SECRET_SALT",
 )  # fmt: skip
 # Not for one character to say:
-OF_THE_RUN = ("data", "host", "port", "rooms_in_parallel", "legacy_env", "plugin_path", "log_level")
+OF_THE_RUN = ("data", "host", "port", "guest", "rooms_in_parallel", "legacy_env", "plugin_path", "log_level")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from teehee import __version__
-from teehee.cli import ask, character, chat, config, doctor, log, plugins, run, stop
+from teehee.cli import ask, character, chat, config, doctor, log, plugins, run, simulator, stop, verify
 
 
 def build() -> typer.Typer:
@@ -34,9 +34,11 @@ def build() -> typer.Typer:
         log.log,
         stop.stop,
         stop.resume,
+        verify.verify,
         plugins.plugins,
         config.config,
         doctor.doctor,
+        simulator.simulator,
     ):
         app.command()(command)
     app.add_typer(character.build(), name="character")

@@ -17,6 +17,7 @@ from teehee.gate.egress import Egress
 from teehee.gate.mailroom import Mailroom, parse_due
 from teehee.gate.web.api import ChatApi
 from teehee.gate.web.app import LOOPBACK, SameSite, routes
+from teehee.gate.web.evidence import Evidence
 from teehee.gate.web.page import ChatPage
 from teehee.log import configure, get_logger
 from teehee.wire import boot, child, failpoints, paths, strict
@@ -55,7 +56,9 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
         stack.push_async_callback(terminal.close)
 
         api = ChatApi(conversation, public)
-        site = routes(api, ChatPage(conversation, api, settings.trust), lambda: {"ok": True, "agents": sorted(faces)})
+        evidence = Evidence(conversation, public, settings.collateral)
+        page = ChatPage(conversation, api, settings.trust)
+        site = routes(api, page, evidence, lambda: {"ok": True, "agents": sorted(faces)})
         hosts = LOOPBACK if settings.host in ("127.0.0.1", "localhost", "::1") else None
         await stack.enter_async_context(_listen(SameSite(site, hosts), world))
         stack.callback((folder / "gate.sock").unlink, missing_ok=True)

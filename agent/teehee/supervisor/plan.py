@@ -173,12 +173,14 @@ def package_hash(character: Character) -> str:
     return hashlib.sha256(json.dumps(codec.to_json(character), sort_keys=True).encode()).hexdigest()
 
 
-def vault_boot(plan: Plan, owner_key: bytes) -> Json:
+def vault_boot(plan: Plan, owner_key: bytes, guest: str) -> Json:
     folder = plan.folder
-    return asdict(boot.VaultBoot(str(folder.path), str(folder.sockets), (owner_key.hex(),), plan.failpoint))
+    return asdict(boot.VaultBoot(str(folder.path), str(folder.sockets), (owner_key.hex(),), plan.failpoint, guest))
 
 
-def gate_boot(plan: Plan, identities: Sequence[Mapping[str, Json]], trust: str, port: int) -> Json:
+def gate_boot(
+    plan: Plan, identities: Sequence[Mapping[str, Json]], trust: str, port: int, collateral: str = ""
+) -> Json:  # fmt: skip
     faces = tuple(
         boot.Face(identity["agent"], agent.slug, agent.character.name, _short(agent.character), agent.brain_shown)
         for agent, identity in zip(plan.agents, identities, strict=True)
@@ -195,6 +197,7 @@ def gate_boot(plan: Plan, identities: Sequence[Mapping[str, Json]], trust: str, 
         trust,
         run.log_level,
         plan.failpoint,
+        collateral,
     )
     return asdict(message)
 

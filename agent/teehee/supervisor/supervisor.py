@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from teehee.errors import TeeheeError
+from teehee.supervisor import guest as guests
 from teehee.supervisor import plan as plans
 from teehee.supervisor.children import Child
 from teehee.supervisor.owner import Owner
@@ -51,6 +52,7 @@ class Supervisor:
                 Client(self.plan.folder.sockets / "vault-owner.sock")
             )
             await asyncio.gather(self.vault.start(), self.gate.start(), self.mind.start())
+            self.guest = await self._stack.enter_async_context(guests.met(self.plan))
             await self._boot_vault()
             await asyncio.gather(self._boot_mind(), self._boot_gate())
         except BaseException:
@@ -67,7 +69,7 @@ class Supervisor:
         await self.stop()
 
     async def _boot_vault(self) -> None:
-        await self.vault.boot(plans.vault_boot(self.plan, self.owner.public))
+        await self.vault.boot(plans.vault_boot(self.plan, self.owner.public, self.guest.endpoint))
         configured = await self.owner.ask(self.owner_link, "configure", plans.configure_request(self.plan))
         self.identities, self.trust = configured["agents"], configured["trust"]
 
@@ -77,7 +79,9 @@ class Supervisor:
     async def _boot_gate(self) -> None:
         # A gate that comes back must be where its visitors left it.
         port = int(self.url.rsplit(":", 1)[1]) if self.url else self.plan.run.settings.port
-        self.url = (await self.gate.boot(plans.gate_boot(self.plan, self.identities, self.trust, port)))["url"]
+        self.url = (
+            await self.gate.boot(plans.gate_boot(self.plan, self.identities, self.trust, port, self.guest.collateral))
+        )["url"]
 
     async def _watch(self, child: Child, boot_again: Callable[[], Any]) -> None:
         """Brings `child` back whenever it ends, with a growing pause while it keeps ending."""
@@ -121,15 +125,15 @@ async def vault_only(plan: Plan) -> AsyncIterator[Client]:
     with plan.folder.held():
         owner = Owner(plan.folder.owner_key)
         child = Child("vault", plan.folder.logs)
-        await child.start()
-        try:
-            await child.boot(plans.vault_boot(plan, owner.public))
+        async with contextlib.AsyncExitStack() as stack:
+            await child.start()
+            stack.push_async_callback(child.stop, VAULT_SECONDS)
+            guest = await stack.enter_async_context(guests.met(plan))
+            await child.boot(plans.vault_boot(plan, owner.public, guest.endpoint))
             async with Client(plan.folder.sockets / "vault-owner.sock") as link:
                 await owner.ask(link, "recall", {})
             async with Client(plan.folder.sockets / "vault-public.sock") as public:
                 yield public
-        finally:
-            await child.stop(VAULT_SECONDS)
 
 
 def _how(code: int) -> str:

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from teehee.errors import ConfigError, TeeheeError
+from teehee.errors import ConfigError, TeeheeError, Unavailable
 
 SEED_BYTES = 32
 REPORT_BYTES = 64
@@ -77,20 +77,11 @@ class GuestError(TeeheeError):
     """The guest agent said no, or what it said is no answer; asking again would not help."""
 
 
-class Guest(Protocol):
-    """A source of keys by path. `trust` is `dev` or `tdx`."""
-
-    trust: str
-
-    async def get_key(self, path: str) -> bytes:
-        """32 bytes that belong to this app and `path`, the same at every call."""
-        ...
-
-
 class GuestAgent(Protocol):
     """A guest agent behind one pinned API: it derives keys by name and quotes report data."""
 
-    api: Api
+    @property
+    def api(self) -> Api: ...
 
     async def get_key(self, name: str, algorithm: Algorithm) -> Key:
         """The key that belongs to this app and this name, the same at every call."""
@@ -104,15 +95,24 @@ class GuestAgent(Protocol):
 
 
 class DeveloperGuest:
-    """Keys from a seed file in the data folder: for development, and it says so wherever it is seen."""
+    """Keys from a seed file in the data folder, and no quotes: for tests of what needs keys alone."""
 
-    trust = "dev"
+    api = Api("v0", "")
 
     def __init__(self, seed_file: Path) -> None:
         self._seed = read_or_make_seed(seed_file)
 
-    async def get_key(self, path: str) -> bytes:
-        return HKDF(SHA256(), 32, salt=b"teehee/developer-guest/v1", info=path.encode()).derive(self._seed)
+    async def get_key(self, name: str, algorithm: Algorithm) -> Key:
+        from teehee.tee import derive
+
+        secret = HKDF(SHA256(), 32, salt=b"teehee/developer-guest/v1", info=name.encode()).derive(self._seed)
+        return Key(name, algorithm, secret, derive.public_key(secret, algorithm))
+
+    async def get_quote(self, report_data: bytes) -> Quoted:
+        raise Unavailable("a developer's seed alone quotes nothing", code="no-quotes")
+
+    async def info(self) -> AppInfo:
+        raise Unavailable("a developer's seed alone tells of no app", code="no-quotes")
 
 
 def read_or_make_seed(path: Path) -> bytes:

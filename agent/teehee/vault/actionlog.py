@@ -74,10 +74,26 @@ class ActionLog:
         ).fetchone()
         if row is not None:
             return str(row[0])
-        head = checkpoint.Checkpoint(identity.origin, size, self.root(identity.log))
-        note = checkpoint.sign(head, identity.origin, key.private)
-        self.db.execute("INSERT INTO checkpoints (key_id, size, note) VALUES (?,?,?)", (identity.key_id, size, note))
+        note = self.signed(identity, key, size, self.root(identity.log))
+        self.keep(identity, size, note)
         return note
+
+    def signed(self, identity: Identity, key: LogKey, size: int, root: bytes) -> str:
+        """The signed note for a tree of this size and root."""
+        return checkpoint.sign(checkpoint.Checkpoint(identity.origin, size, root), identity.origin, key.private)
+
+    def keep(self, identity: Identity, size: int, note: str) -> None:
+        """Stores a note; of two for one size the first stays."""
+        self.db.execute(
+            "INSERT OR IGNORE INTO checkpoints (key_id, size, note) VALUES (?,?,?)", (identity.key_id, size, note)
+        )
+
+    def note_at(self, identity: Identity, size: int) -> str:
+        """The signed note kept for this size; "" when there is none."""
+        row = self.db.execute(
+            "SELECT note FROM checkpoints WHERE key_id=? AND size=?", (identity.key_id, size)
+        ).fetchone()
+        return "" if row is None else str(row[0])
 
     def _edge(self, log: int) -> merkle.Frontier:
         if log not in self._edges:

@@ -1,38 +1,53 @@
 """The vault's parts, put together once and shared by its doors."""
 
+import sqlite3
 import time
 from pathlib import Path
+from typing import cast
 
 from teehee import commit
-from teehee.tee.guest import DeveloperGuest
+from teehee.errors import ConfigError
+from teehee.tee.guest import DeveloperGuest, Era
 from teehee.vault import schema
 from teehee.vault.actionlog import ActionLog
 from teehee.vault.identities import Identities
 from teehee.vault.keyring import KeyRing
 from teehee.vault.ledger import Ledger
+from teehee.vault.machine import Machine, wake
 from teehee.vault.seal import Seal
 from teehee.vault.secrets import Secrets
+from teehee.vault.statements import Statements
 from teehee.wire import boot
 
 
 class Core:
     """Keys, store, log, ledger and the one writer to them all."""
 
-    def __init__(self, data: Path, ring: KeyRing, root: bytes) -> None:
-        self.db = commit.open_database(data / "vault.db", what="vault's store")
-        commit.migrate(self.db, schema.MIGRATIONS, what="vault's store")
+    def __init__(self, db: sqlite3.Connection, ring: KeyRing, root: bytes, machine: Machine) -> None:
+        self.db = db
         self.ring = ring
+        self.machine = machine
         self.log = ActionLog(self.db)
         self.identities = Identities(self.db, ring)
         self.secrets = Secrets(self.db, Seal(root))
         self.ledger = Ledger(self.db, self.log, self.identities, Seal(root))
         self.commit = commit.GroupCommit(self.db, on_undo=self._forget)
         self._last_ms = 0
+        self.statements = Statements(self.db, ring, machine, self.log, self.identities, self.commit.run, self.now_ms)
 
     @classmethod
     async def open(cls, settings: boot.VaultBoot) -> "Core":
-        ring = KeyRing(DeveloperGuest(Path(settings.data) / "developer-seed"))
-        return cls(Path(settings.data), ring, await ring.seal_root())
+        """The vault over its data folder, on the guest agent it is given. Raises ConfigError when they do not fit."""
+        db = open_store(Path(settings.data))
+        try:
+            machine = await _machine(db, settings)
+            ring = KeyRing(machine.guest, machine.trust)
+            root = await ring.seal_root()
+            _pin(db, machine, (await ring.channel_key()).hex())
+        except BaseException:
+            db.close()
+            raise
+        return cls(db, ring, root, machine)
 
     def now_ms(self) -> int:
         """Milliseconds since 1970, never going back while this process lives."""
@@ -48,3 +63,32 @@ class Core:
         self.commit.close()
         self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self.db.close()
+
+
+def open_store(data: Path) -> sqlite3.Connection:
+    """The vault's database in the folder `data`, at its newest form."""
+    db = commit.open_database(data / "vault.db", what="vault's store")
+    commit.migrate(db, schema.MIGRATIONS, what="vault's store")
+    return db
+
+
+async def _machine(db: sqlite3.Connection, settings: boot.VaultBoot) -> Machine:
+    if not settings.guest:
+        return Machine(DeveloperGuest(Path(settings.data) / "developer-seed"))
+    row = db.execute("SELECT era FROM machine").fetchone()
+    pinned = cast(Era, row[0]) if row else None
+    return await wake(settings.guest, pinned)
+
+
+def _pin(db: sqlite3.Connection, machine: Machine, channel_key: str) -> None:
+    """Records API and channel key at genesis. Raises ConfigError when they are not those of the record."""
+    row = db.execute("SELECT era, channel_key FROM machine").fetchone()
+    if row is None:
+        db.execute("INSERT INTO machine VALUES (1,?,?,?)", (machine.api.era, machine.api.version, channel_key))
+        db.commit()
+    elif row != (machine.api.era, channel_key):
+        raise ConfigError(
+            f"this data folder was born with guest API {row[0]} and channel key {row[1][:16]}…, this machine has "
+            f"{machine.api.era} and {channel_key[:16]}…",
+            hint="it belongs to another app or seed; restore the right one, or start with a new data folder",
+        )

@@ -12,7 +12,7 @@ from teehee.vault import policy as policies
 from teehee.vault.keyring import KeyRing
 from teehee.wire.messages import AgentConfig, Identity
 
-COLUMNS = "slot, agent, name, key_id, log_key, policy, epoch, stopped, log"
+COLUMNS = "slot, agent, name, key_id, log_key, policy, epoch, stopped, log, keys"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class Identities:
         self.db = db
         self.ring = ring
         self.agents: dict[str, Agent] = {}
+        self._keys: dict[str, dict[str, str]] = {}  # public keys by key id and purpose, as derived at this start
 
     def get(self, agent: str) -> Agent:
         """The agent configured at this start. Raises Refused for anything else."""
@@ -68,23 +69,34 @@ class Identities:
         row = self.db.execute("SELECT 1 FROM identities WHERE agent=?", (config.agent,)).fetchone()
         taken = row is not None or config.agent in beside
         agent = ids.create_unique_uuid(key_id, config.agent) if taken else config.agent
-        public = (await self.ring.log_key(key_id)).public.hex()
+        derived = await self._derived(key_id)
         return Identity(
-            config.slot, agent, config.name, key_id, _origin(key_id), public, policy.hash,
+            config.slot, agent, config.name, key_id, _origin(key_id), derived["log"], policy.hash,
             epoch=0, stopped=False, log=0, minted=True,
         )  # fmt: skip
 
     async def _recall(
-        self, row: tuple[str, str, str, str, str, str, int, int, int], policy: policies.Policy
+        self, row: tuple[str, str, str, str, str, str, int, int, int, str], policy: policies.Policy
     ) -> Identity:
-        slot, agent, name, key_id, log_key, _, epoch, stopped, log = row
-        derived = (await self.ring.log_key(key_id)).public.hex()
-        if derived != log_key:
-            raise ConfigError(
-                f"the log key of {name!r} derived now is {derived[:16]}…, its identity record says {log_key[:16]}…",
-                hint="this data folder belongs to another seed or machine; restore the right one, or start anew",
-            )
+        slot, agent, name, key_id, log_key, _, epoch, stopped, log, keys = row
+        derived = await self._derived(key_id)
+        for purpose, recorded in {**json.loads(keys), "log": log_key}.items():
+            if derived.get(purpose) != recorded:
+                raise ConfigError(
+                    f"the {purpose} key of {name!r} derived now is {derived.get(purpose, 'none')[:16]}…, its identity "
+                    f"record says {recorded[:16]}…",
+                    hint="this data folder belongs to another seed or machine; restore the right one, or start anew",
+                )
         return Identity(slot, agent, name, key_id, _origin(key_id), log_key, policy.hash, epoch, bool(stopped), log)
+
+    async def _derived(self, key_id: str) -> dict[str, str]:
+        halves = await self.ring.public_halves(key_id)
+        self._keys[key_id] = {purpose: half.public.hex() for purpose, half in halves.items()}
+        return self._keys[key_id]
+
+    def public_keys(self, key_id: str) -> dict[str, str]:
+        """The agent's public keys by purpose, as this start derived them."""
+        return self._keys[key_id]
 
     def policy_hash(self, agent: Agent) -> str:
         """The hash of the policy on record; empty for an agent that has none yet."""
@@ -102,11 +114,13 @@ class Identities:
         if identity.minted:
             (log,) = self.db.execute("SELECT COALESCE(MAX(log), 0) + 1 FROM identities").fetchone()
         self.db.execute(
-            "INSERT INTO identities (key_id, slot, agent, name, log_key, package, policy, policy_hash, epoch, log)"
-            " VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT (key_id) DO UPDATE SET name=excluded.name,"
-            " package=excluded.package, policy=excluded.policy, policy_hash=excluded.policy_hash, epoch=excluded.epoch",
+            "INSERT INTO identities"
+            " (key_id, slot, agent, name, log_key, package, policy, policy_hash, epoch, log, keys)"
+            " VALUES (?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (key_id) DO UPDATE SET name=excluded.name,"
+            " package=excluded.package, policy=excluded.policy, policy_hash=excluded.policy_hash,"
+            " epoch=excluded.epoch, keys=excluded.keys",
             (identity.key_id, identity.slot, identity.agent, config.name, identity.log_key, config.package, policy,
-             identity.policy_hash, epoch, log),
+             identity.policy_hash, epoch, log, json.dumps(self._keys[identity.key_id])),
         )  # fmt: skip
         current = replace(identity, name=config.name, epoch=epoch, stopped=stopped, log=log)
         self.agents[identity.agent] = replace(agent, identity=current)

@@ -1,11 +1,18 @@
-"""The key ring: names for keys, derived through the guest, held in this process only."""
+"""The key ring: names for keys, asked of the guest once, held in this process only."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from teehee.tee.guest import Guest
+from teehee.evidence import address
+from teehee.tee.guest import Algorithm, GuestAgent, Key
+
+# What every agent has, and by which algorithm. The wallets are hers before she ever spends.
+AGENT_KEYS: Mapping[str, Algorithm] = {"log": "ed25519", "evm": "secp256k1", "solana": "ed25519"}
+CHANNEL = "owner-channel"
 
 
 def key_name(key_id: str, purpose: str, algorithm: str, number: int = 0) -> str:
@@ -27,23 +34,56 @@ class LogKey:
         return self.private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
+@dataclass(frozen=True, slots=True)
+class PublicHalf:
+    """What may be published of a key: its name, public bytes, and the chain by which the guest vouches for it."""
+
+    name: str
+    algorithm: str
+    public: bytes
+    links: tuple[bytes, ...]
+
+
 class KeyRing:
     """Derives keys once and keeps them; nothing here can hand one out."""
 
-    def __init__(self, guest: Guest) -> None:
+    def __init__(self, guest: GuestAgent, trust: str = "dev") -> None:
         self.guest = guest
+        self.trust = trust
+        self._keys: dict[str, Key] = {}
         self._log_keys: dict[str, LogKey] = {}
 
-    @property
-    def trust(self) -> str:
-        return self.guest.trust
-
     async def seal_root(self) -> bytes:
-        return await self.guest.get_key(key_name("app", "seal", "aes-256-gcm-siv"))
+        return (await self._key("app", "seal", "aes-256-gcm-siv", "ed25519")).secret
 
     async def log_key(self, key_id: str) -> LogKey:
         """The agent's log key; derived on first use."""
         if key_id not in self._log_keys:
-            seed = await self.guest.get_key(key_name(key_id, "log", "ed25519"))
-            self._log_keys[key_id] = LogKey(Ed25519PrivateKey.from_private_bytes(seed))
+            key = await self._key(key_id, "log", "ed25519", "ed25519")
+            self._log_keys[key_id] = LogKey(Ed25519PrivateKey.from_private_bytes(key.secret))
         return self._log_keys[key_id]
+
+    async def public_halves(self, key_id: str) -> dict[str, PublicHalf]:
+        """The public halves of the agent's keys, by purpose."""
+        found = {}
+        for purpose, algorithm in AGENT_KEYS.items():
+            key = await self._key(key_id, purpose, algorithm, algorithm)
+            found[purpose] = PublicHalf(key.name, algorithm, key.public, key.links)
+        return found
+
+    async def channel_key(self) -> bytes:
+        """The X25519 public key to which owners encrypt what they send from afar."""
+        key = await self._key("app", CHANNEL, "x25519", "ed25519")
+        private = X25519PrivateKey.from_private_bytes(key.secret)
+        return private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+    async def addresses(self, key_id: str) -> dict[str, str]:
+        """The agent's wallets: `evm` with its checksum, `solana` in base58."""
+        halves = await self.public_halves(key_id)
+        return {"evm": address.evm(halves["evm"].public), "solana": address.base58(halves["solana"].public)}
+
+    async def _key(self, key_id: str, purpose: str, named: str, algorithm: Algorithm) -> Key:
+        name = key_name(key_id, purpose, named)
+        if name not in self._keys:
+            self._keys[name] = await self.guest.get_key(name, algorithm)
+        return self._keys[name]

@@ -85,7 +85,11 @@ class OwnerDoor:
     def _epoch_leaf(self, identity: Identity, package: str, now: int) -> None:
         kind = leaf.Genesis if identity.epoch == 1 else leaf.Epoch
         entry = kind(
-            agent=identity.key_id, at=now, epoch=identity.epoch, keys={"log": identity.log_key}, package=package
+            agent=identity.key_id,
+            at=now,
+            epoch=identity.epoch,
+            keys=self.core.identities.public_keys(identity.key_id),
+            package=package,
         )
         index = self.core.log.append(identity.log, entry)
         self.core.db.execute("UPDATE epochs SET state='lost' WHERE key_id=? AND state!='lost'", (identity.key_id,))

@@ -1,12 +1,15 @@
 """The public door: what anyone may know and check."""
 
+import base64
 import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from teehee.evidence.statement import Statement
 from teehee.vault.core import Core
+from teehee.vault.keyring import PublicHalf
+from teehee.vault.statements import Issued
 from teehee.wire import strict
+from teehee.wire.messages import Identity
 from teehee.wire.server import Handler
 
 Json = Any
@@ -14,7 +17,6 @@ Params = dict[str, Json]
 
 LEAVES_LIMIT = 1000
 NONCE = re.compile(r"(?:[0-9a-f]{2}){0,64}")
-NOT_MEASURED = "0" * 64  # outside a TEE there is no compose to hash
 
 
 class PublicDoor:
@@ -31,6 +33,7 @@ class PublicDoor:
             "consistency": self.consistency,
             "receipt": self.receipt,
             "statement": self.statement,
+            "bundle": self.bundle,
         }
 
     def agents(self, params: Params) -> Json:
@@ -85,31 +88,56 @@ class PublicDoor:
 
         return await self.core.commit.run(prove)
 
-    def statement(self, params: Params) -> Json:
-        """What this agent says of itself; the quote over it comes with the TEE."""
+    async def statement(self, params: Params) -> Json:
+        """What this agent says of itself, with the quote over it; with a nonce, one that answers it."""
         asked = strict.parse(_Nonce, params)
         if not NONCE.fullmatch(asked.nonce):
             raise strict.Malformed("nonce: expected at most 64 bytes in lower-case hex")
         identity = self.core.identities.get(asked.agent).identity
-        (package,) = self.core.db.execute("SELECT package FROM identities WHERE agent=?", (asked.agent,)).fetchone()
-        said = Statement(
-            key_id=identity.key_id,
-            app_id=NOT_MEASURED[:40],
-            compose_hash=NOT_MEASURED,
-            package_hash=package,
-            policy_hash=identity.policy_hash,
-            keys={"log": identity.log_key},
-            addresses={},
-            accounts={},
-            log_origin=identity.origin,
-            log_size=self.core.log.size(identity.log),
-            log_root=self.core.log.root(identity.log).hex(),
-            previous="",
-            nonce=asked.nonce,
-            issued_at=self.core.now_ms(),
-            trust=self.core.ring.trust,
-        )
-        return {"statement": said.encode().decode(), "report_data": said.report_data().hex(), "quote": None}
+        issued, proof = await self._issued(identity, bytes.fromhex(asked.nonce))
+        return {"statement": issued.statement.decode(), "quote": issued.quote.hex(), "proof": proof}
+
+    async def bundle(self, params: Params) -> Json:
+        """Everything a check needs but Intel's word on the platform, which the gate adds."""
+        asked = strict.parse(_Nonce, params)
+        if not NONCE.fullmatch(asked.nonce):
+            raise strict.Malformed("nonce: expected at most 64 bytes in lower-case hex")
+        identity = self.core.identities.get(asked.agent).identity
+        issued, proof = await self._issued(identity, bytes.fromhex(asked.nonce))
+        halves = await self.core.ring.public_halves(identity.key_id)
+        note = self.core.log.note_at(identity, issued.log_size)
+        machine = self.core.machine
+        return {
+            "format": "teehee/bundle/v1",
+            "api": machine.api.era,
+            "statement": issued.statement.decode(),
+            "quote": issued.quote.hex(),
+            "event_log": issued.event_log.decode(),
+            "app_compose": base64.b64encode(machine.app_compose).decode(),
+            "vm_config": machine.vm_config,
+            "keys": {purpose: _chained(half) for purpose, half in halves.items()},
+            "checkpoint": note,
+            "collateral": "",
+            "collateral_from": "",
+            "as_of": issued.at // 1000,
+            "nonce": proof,
+        }
+
+    async def _issued(self, identity: Identity, nonce: bytes) -> tuple[Issued, Json]:
+        if nonce:
+            return await self.core.statements.prove(identity, nonce)
+        return await self.core.statements.current(identity), None
+
+
+def _chained(half: PublicHalf) -> Json:
+    links = [link.hex() for link in half.links] + ["", ""]
+    return {
+        "name": half.name,
+        "algorithm": half.algorithm,
+        "public": half.public.hex(),
+        "link0": links[0],
+        "link1": links[1],
+    }
 
 
 @dataclass(frozen=True, slots=True)

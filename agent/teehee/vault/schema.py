@@ -51,4 +51,14 @@ MIGRATIONS = (
         state TEXT NOT NULL, PRIMARY KEY (key_id, epoch), CHECK (state IN ('open', 'held', 'lost'))
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE machine (
+        one INTEGER PRIMARY KEY CHECK (one = 1), era TEXT NOT NULL, version TEXT NOT NULL, channel_key TEXT NOT NULL
+    );
+    ALTER TABLE identities ADD COLUMN keys TEXT NOT NULL DEFAULT '{}';
+    CREATE TABLE statements (
+        key_id TEXT NOT NULL, seq INTEGER NOT NULL, statement BLOB NOT NULL, quote BLOB NOT NULL,
+        event_log BLOB NOT NULL, log_size INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (key_id, seq)
+    ) WITHOUT ROWID;
+    """,
 )

@@ -8,12 +8,16 @@ Json = Any
 
 @dataclass(frozen=True, slots=True)
 class VaultBoot:
-    """`data` holds the sealed store, `sockets` the four role sockets; `owner_keys` are hex Ed25519 keys."""
+    """`data` holds the sealed store, `sockets` the four role sockets; `owner_keys` are hex Ed25519 keys.
+
+    `guest` is where the guest agent listens; without one, keys come from a seed file and nothing is quoted.
+    """
 
     data: str
     sockets: str
     owner_keys: tuple[str, ...]
     failpoint: str = ""
+    guest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class GateBoot:
     trust: str = "dev"  # as the vault judged its own machine
     log_level: str = "info"
     failpoint: str = ""
+    collateral: str = ""  # a simulator's word on its own quotes, in JSON
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,13 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from teehee.gate.web.api import ChatApi, Guarded, reply
+from teehee.gate.web.evidence import Evidence
 from teehee.gate.web.page import ChatPage, refusal
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
-def routes(api: ChatApi, page: ChatPage, health: Callable[[], dict[str, Any]]) -> Router:
+def routes(api: ChatApi, page: ChatPage, evidence: Evidence, health: Callable[[], dict[str, Any]]) -> Router:
     async def healthz(request: Request) -> Response:
         """GET /healthz: is this process serving, and whom does it reach?"""
         state = health()
@@ -31,6 +32,8 @@ def routes(api: ChatApi, page: ChatPage, health: Callable[[], dict[str, Any]]) -
             Route("/api/chat/{agent}/messages", Guarded(api.pull), methods=["GET"]),
             Route("/api/receipts/{effect}", Guarded(api.receipt), methods=["GET"]),
             Route("/api/agents", Guarded(api.agents), methods=["GET"]),
+            Route("/bundle.json", Guarded(evidence.bundle), methods=["GET"]),
+            Route("/chat/{agent}/bundle.json", Guarded(evidence.bundle), methods=["GET"]),
             Route("/chat/{agent}", Guarded(page.show, refusal), methods=["GET"]),
             Route("/chat/{agent}", Guarded(page.say, refusal), methods=["POST"]),
             Route("/static/{name}", Guarded(page.static), methods=["GET"]),

@@ -1,0 +1,136 @@
+"""Lets the published dstack clients talk to a guest agent: one process per client package, one JSON line a question."""
+
+import contextlib
+import fcntl
+import functools
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pytest
+
+from eliza_oracle import EXIT_SECONDS, INSTALL_SECONDS, OracleError, tool, unavailable
+
+Json = Any
+SCRIPTS = Path(__file__).parent / "guest_sdk"
+
+MAY_INSTALL = pytest.mark.timeout(INSTALL_SECONDS + 60)
+"""For `pytestmark` of a module that asks a client: its first test may wait for an installer."""
+
+
+class Sdk:
+    """A running script: `with python_sdk() as sdk: sdk.ask("DstackClient", endpoint, "get_key", path="a")`."""
+
+    def __init__(self, command: Callable[[], Sequence[str | Path]]) -> None:
+        self._command = command
+
+    def __enter__(self) -> Self:
+        # Nothing of the environment that would send a client elsewhere, or through a proxy.
+        self._process = subprocess.Popen(
+            self._command(),
+            env={"PATH": os.environ["PATH"]},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        try:
+            self._process.communicate(timeout=EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+
+    def ask(self, client: str, endpoint: str, method: str, *given: Json, then: str = "", **named: Json) -> Json:
+        """What the client makes of the answer. Raises OracleError with what it throws."""
+        question: dict[str, Json] = {"client": client, "endpoint": endpoint, "method": method}
+        question |= {"arguments": named or list(given)} | ({"then": then} if then else {})
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):  # the answer, or its absence, says why
+            self._process.stdin.write(json.dumps(question) + "\n")
+            self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise OracleError(f"the client ended with status {self._process.wait()}; its reason is on stderr")
+        told = json.loads(line)
+        if "error" in told:
+            raise OracleError(told["error"])
+        return told.get("answer")
+
+
+def python_sdk() -> Sdk:
+    """dstack-sdk of PyPI; arguments by name."""
+    return Sdk(lambda: [sys.executable, SCRIPTS / "ask.py", python_folder()])
+
+
+def npm_sdk() -> Sdk:
+    """@phala/dstack-sdk of npm; arguments in order."""
+    return Sdk(lambda: [tool("node"), SCRIPTS / "ask.mjs", npm_folder()])
+
+
+@functools.cache
+def python_folder() -> Path:
+    return _installed("dstack-python", ["requirements.txt"], _pip)
+
+
+@functools.cache
+def npm_folder() -> Path:
+    return _installed("dstack-npm", ["package.json", "package-lock.json"], _npm)
+
+
+def _installed(name: str, files: list[str], install: Callable[[Path], list[str]]) -> Path:
+    """The folder made from these locks: once, outside the checkout, by one process at a time."""
+    lock = b"".join((SCRIPTS / file).read_bytes() for file in files)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "teehee-tests"
+    folder = cache / f"{name}-{hashlib.sha256(lock).hexdigest()[:16]}"
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / f"{name}.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            with tempfile.TemporaryDirectory(dir=cache, prefix="installing-") as scratch:
+                made = Path(scratch) / name
+                made.mkdir()
+                for file in files:
+                    shutil.copy(SCRIPTS / file, made)
+                _run(install(made), made)
+                made.rename(folder)
+    return folder
+
+
+def _pip(folder: Path) -> list[str]:
+    how = ["--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--target", str(folder)]
+    uv = shutil.which("uv") or shutil.which("uv", path=Path(sys.executable).parent)
+    if uv:
+        return [uv, "pip", "install", "--python", sys.executable, *how, "-r", "requirements.txt"]
+    return [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", *how, "-r", "requirements.txt"]
+
+
+def _npm(folder: Path) -> list[str]:
+    return [tool("npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+
+
+def _run(command: list[str], folder: Path) -> None:
+    try:
+        subprocess.run(
+            command, cwd=folder, check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=INSTALL_SECONDS,
+        )  # fmt: skip
+    except subprocess.CalledProcessError as error:
+        unavailable(f"{command[0]} could not install a dstack client:\n{error.stderr}")
+    except subprocess.TimeoutExpired:
+        unavailable(f"{command[0]} did not install a dstack client within {INSTALL_SECONDS} seconds")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{python_folder()}\n{npm_folder()}\n")
