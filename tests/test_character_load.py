@@ -289,3 +289,12 @@ def test_any_object_with_a_name_loads(raw: dict[str, Any], name: str) -> None:
 def test_any_text_loads_or_is_refused(text: str | bytes) -> None:
     with contextlib.suppress(ConfigError):
         assert loads(text, "x")
+
+
+def test_more_secrets_than_anyone_keeps_are_refused_by_file() -> None:
+    many = {f"KEY_{number}": f"secret-value-{number}" for number in range(501)}
+
+    error = refused(json.dumps({"name": "A", "secrets": many}))
+
+    assert str(error) == "character 'x.json': holds 501 secrets, expected 500 at most"
+    assert "vault" in error.hint

@@ -97,6 +97,26 @@ async def test_a_running_agent_is_checked_by_its_address(tmp_path: Path) -> None
     assert codes(json.loads(other.out)) == ["R2"]
 
 
+async def test_the_verify_page_says_what_is_stated_and_how_to_check_it(tmp_path: Path) -> None:
+    path = tmp_path / "ada.json"
+    path.write_text(json.dumps({"name": "Ada <b>&", "bio": ["A machinist."]}))
+    async with running(tmp_path / "data", [str(path)]) as up, httpx.AsyncClient() as http:
+        page = (await http.get(f"{up.url}/chat/ada-b/verify")).text
+        chat = (await http.get(f"{up.url}/chat/ada-b")).text
+        bundle = (await http.get(f"{up.url}/chat/ada-b/bundle.json")).json()
+        absent = await http.get(f"{up.url}/chat/nobody/verify")
+
+    said = json.loads(bundle["statement"])
+    for value in (*said["addresses"].values(), said["compose_hash"], said["package_hash"], said["log_root"]):
+        assert value in page
+    assert f"teehee verify {up.url}/chat/ada-b --dev-root" in page
+    assert "proves nothing by itself" in page
+    assert "What it does not show" in page
+    assert "<b>" not in page
+    assert 'href="/chat/ada-b/verify"' in chat
+    assert absent.status_code == 400
+
+
 async def test_a_changed_character_changes_the_statement(tmp_path: Path) -> None:
     seen = []
     for bio in ("A machinist.", "A lockpicker."):

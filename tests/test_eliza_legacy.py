@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from teehee.errors import ConfigError
+from teehee.evidence import address
 from teehee.tee import derive, legacy
 from teehee.tee.client import Client
 from teehee.tee.sim_keys import p256
@@ -99,8 +100,8 @@ def test_wallets_show_their_addresses_and_nothing_else() -> None:
 
 
 def test_a_leading_zero_byte_of_an_address_is_a_one() -> None:
-    assert legacy.base58(b"\x00\x00\x01") == "112"
-    assert legacy.base58(b"") == ""
+    assert address.base58(b"\x00\x00\x01") == "112"
+    assert address.base58(b"") == ""
 
 
 @pytest.mark.parametrize(

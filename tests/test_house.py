@@ -24,7 +24,7 @@ BELOW = {
     "evidence": {"errors"},
     "wire": {"errors"},
     "character": {"errors", "ids"},
-    "tee": {"errors"},
+    "tee": {"errors", "evidence"},
     "commit": {"errors"},
     "lastmile": {"errors"},
     "vault": {"errors", "ids", "evidence", "wire", "tee", "commit"},

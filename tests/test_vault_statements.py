@@ -1,7 +1,9 @@
 """Statements: what the agent says under the machine's signature, when it is said anew, and many answered at once."""
 
 import asyncio
+import contextlib
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from teehee.errors import ConfigError, Unavailable
 from teehee.evidence import checkpoint, merkle, quote, statement
 from teehee.vault import statements
-from vaults import Vault, config, configure, simulated, vault_at
+from vaults import Vault, config, configure, simulated, vault_at, vault_process
 
 Json = Any
 
@@ -153,3 +155,17 @@ async def test_a_machine_whose_own_evidence_does_not_hold_starts_nothing(
         with pytest.raises(Exception, match=says):
             async with vault_at(tmp_path, config("Ada"), guest=guest):
                 pass
+
+
+async def test_a_vault_says_at_its_start_what_it_is_before_anybody_asks(tmp_path: Path) -> None:
+    async with simulated(tmp_path) as (_, guest), vault_process(tmp_path, config("Ada"), guest=guest) as vault:
+        for _attempt in range(100):
+            with contextlib.closing(sqlite3.connect(tmp_path / "vault.db")) as db:
+                (kept,) = db.execute("SELECT COUNT(*) FROM statements").fetchone()
+            if kept:
+                break
+            await asyncio.sleep(0.05)
+        answer = await vault.public("statement", {"agent": "agent-ada"})
+
+    assert kept == 1
+    assert statement.parse(answer["statement"].encode()).previous == ""

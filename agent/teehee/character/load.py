@@ -12,6 +12,7 @@ from teehee.character import examples, extends, given, knowledge, names, provide
 from teehee.character.fields import EMPTY, Fields, kind
 from teehee.character.model import ELIZA_KEYS, KEPT, KEPT_ERA, Character, Line, Style
 from teehee.character.secrets import redactor
+from teehee.errors import ConfigError
 from teehee.ids import UUID_SHAPE, string_to_uuid
 
 Json = Any
@@ -86,7 +87,10 @@ def _reading(raw: Json, where: str, parsed: source.Parsed, path: Path | None, er
         for key, value in fields.left.items()
         if value not in EMPTY and key not in fields.reshaped and key not in ELIZA_KEYS
     )
-    shown = redactor(character)  # people paste a key into the wrong field: no account repeats it
+    try:
+        shown = redactor(character)  # people paste a key into the wrong field: no account repeats it
+    except ConfigError as error:
+        raise source.refusal(where, str(error), error.hint) from error
     changes, warnings = tuple(map(shown, fields.changes)), tuple(map(shown, fields.warnings))
     return Reading(character, changes, warnings, tuple(fields.understood), tuple(map(shown, ignored)), origins)
 

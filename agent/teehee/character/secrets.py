@@ -90,7 +90,7 @@ def _redactor(values: Iterable[str]) -> Redact:
         return str
     if len(known) > MOST:
         raise ConfigError(
-            f"a character holds {len(known):,} secrets, expected {MOST} at most",
+            f"holds {len(known):,} secrets, expected {MOST} at most",
             hint="keep them in the vault, not in the file",
         )
     pattern = re.compile("|".join(map(re.escape, known)))  # longest first: a secret may hold another

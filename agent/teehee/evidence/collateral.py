@@ -158,11 +158,11 @@ def _crl(written: str, name: str) -> tuple[int, int]:
     try:
         crl = x509.load_der_x509_crl(bytes.fromhex(written))
         opens, closes = crl.last_update_utc, crl.next_update_utc
-    except ValueError as fault:
+    except (ValueError, x509.InvalidVersion) as fault:
         raise VerificationError("collateral.4", f"{name}: expected a revocation list in DER: {fault!s:.100}") from None
     if closes is None:  # 4
         raise VerificationError("collateral.4", f"{name}: expected a time of the next update, got none")
-    return int(opens.timestamp()), int(closes.timestamp())
+    return int(opens.timestamp()), int(closes.timestamp()) - 1  # at that second verifiers want the next list
 
 
 def _chain(written: str, name: str) -> tuple[int, int]:
@@ -172,7 +172,7 @@ def _chain(written: str, name: str) -> tuple[int, int]:
         chain = x509.load_pem_x509_certificates(written.encode())
         opens = max(certificate.not_valid_before_utc for certificate in chain)
         closes = min(certificate.not_valid_after_utc for certificate in chain)
-    except ValueError as fault:
+    except (ValueError, x509.InvalidVersion) as fault:
         raise VerificationError("collateral.5", f"{name}: expected two certificates in PEM: {fault!s:.100}") from None
     return int(opens.timestamp()), int(closes.timestamp())
 

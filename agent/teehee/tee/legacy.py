@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from teehee.errors import ConfigError
+from teehee.evidence import address
 from teehee.tee import derive
 
 DER_BYTES = 138
@@ -23,7 +24,6 @@ BEGIN, END = "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----"
 # Version 0, P-256, then its 32 bytes and the 65 of its point: what every DER of this length has before and between.
 HEADER = bytes.fromhex("308187020100301306072a8648ce3d020106082a8648ce3d030107046d306b0201010420")
 BETWEEN = bytes.fromhex("a144034200") + b"\x04"
-BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +40,8 @@ def wallets(pem: str) -> Wallets:
     """The wallets Eliza derives from this key. Raises ConfigError when it is not the key form Eliza hashed."""
     der = _der(pem)
     evm_key, solana_seed = derive.keccak256(der), hashlib.sha256(der).digest()
-    return Wallets(evm_key, evm_address(evm_key), solana_seed, base58(derive.public_key(solana_seed, "ed25519")))
-
-
-def evm_address(key: bytes) -> str:
-    """The address of a secp256k1 key, with the checksum of EIP-55 in the case of its letters."""
-    import coincurve
-
-    point = coincurve.PrivateKey(key).public_key.format(compressed=False)
-    digits = derive.keccak256(point[1:])[12:].hex()
-    marks = derive.keccak256(digits.encode()).hex()
-    return "0x" + "".join(d.upper() if mark >= "8" else d for d, mark in zip(digits, marks, strict=False))
-
-
-def base58(data: bytes) -> str:
-    number, digits = int.from_bytes(data), ""
-    while number:
-        number, digit = divmod(number, 58)
-        digits = BASE58[digit] + digits
-    return "1" * (len(data) - len(data.lstrip(b"\x00"))) + digits
+    evm, solana = derive.public_key(evm_key, "secp256k1"), derive.public_key(solana_seed, "ed25519")
+    return Wallets(evm_key, address.evm(evm), solana_seed, address.base58(solana))
 
 
 def report_data(content: bytes, hash_algorithm: str = "", prefix: str = "") -> bytes:

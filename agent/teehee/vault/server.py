@@ -33,6 +33,8 @@ async def serve(settings: boot.VaultBoot, life: child.Life) -> None:
         await _expire(doors)  # before anyone can ask what is due
         for role in ("mind", "gate", "public"):
             await servers[role].start()
+        if settings.guest:
+            core.statements.refresh_soon()
 
     doors = Doors(core, push)
     desk = OwnerDesk(core.db, frozenset(settings.owner_keys))
@@ -50,9 +52,12 @@ async def serve(settings: boot.VaultBoot, life: child.Life) -> None:
         life.ready(trust=core.ring.trust)
         while not await _within(SWEEP_SECONDS, life.stopping):
             await _expire(doors)
+            if settings.guest:
+                await core.statements.refresh()
     finally:
         for server in servers.values():
             await server.close()
+        await core.statements.close()
         core.close()
 
 

@@ -6,16 +6,17 @@ people who ask at once cost the machine one quote.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from teehee.errors import Unavailable
+from teehee.errors import TeeheeError, Unavailable
 from teehee.evidence import merkle
 from teehee.evidence.statement import Statement
 from teehee.vault.actionlog import ActionLog
 from teehee.vault.identities import Identities
 from teehee.vault.keyring import CHANNEL, KeyRing
+from teehee.vault.log import log
 from teehee.vault.machine import Machine
 from teehee.wire.messages import Identity
 
@@ -64,6 +65,29 @@ class Statements:
         known = self.latest(identity.key_id)
         return await self.issue(identity) if known is None or await self._is_stale(identity, known) else known
 
+    async def refresh(self) -> None:
+        """Issues what is due for every agent; a machine that gives no quote just now is told in the log."""
+        for agent in list(self.identities.agents.values()):
+            try:
+                await self.current(agent.identity)
+            except TeeheeError as error:
+                log("statement_not_issued", agent=agent.identity.name, error=str(error))
+
+    def refresh_soon(self) -> None:
+        """The same, without anybody waiting for it."""
+        self._spawn(self.refresh())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Ends what nobody waits for."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     async def issue(self, identity: Identity, nonce: str = "") -> Issued:
         """A new statement over what is true now. Raises Unavailable when the machine gives no quote."""
         lock = self._locks.setdefault(identity.key_id, asyncio.Lock())
@@ -84,9 +108,7 @@ class Statements:
         waiting.append(nonce)
         if len(waiting) == 1:
             self._batches[identity.key_id] = asyncio.get_running_loop().create_future()
-            task = asyncio.get_running_loop().create_task(self._answer(identity))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._spawn(self._answer(identity))
         index = len(waiting) - 1
         issued, tree = await asyncio.shield(self._batches[identity.key_id])
         path = [node.hex() for node in merkle.inclusion_proof(index, len(waiting), tree)]

@@ -33,6 +33,7 @@ def routes(api: ChatApi, page: ChatPage, evidence: Evidence, health: Callable[[]
             Route("/api/receipts/{effect}", Guarded(api.receipt), methods=["GET"]),
             Route("/api/agents", Guarded(api.agents), methods=["GET"]),
             Route("/bundle.json", Guarded(evidence.bundle), methods=["GET"]),
+            Route("/chat/{agent}/verify", Guarded(evidence.verify, refusal), methods=["GET"]),
             Route("/chat/{agent}/bundle.json", Guarded(evidence.bundle), methods=["GET"]),
             Route("/chat/{agent}", Guarded(page.show, refusal), methods=["GET"]),
             Route("/chat/{agent}", Guarded(page.say, refusal), methods=["POST"]),

@@ -1,18 +1,37 @@
-"""What anyone may take away and check: an agent's bundle, as one file."""
+"""What anyone may take away and check: an agent's bundle as one file, and a page that says how."""
 
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from teehee.evidence import bundle
+from teehee.evidence import bundle, statement
 from teehee.gate.conversation import Conversation
+from teehee.gate.web.page import e, page
+from teehee.wire.boot import Face
 from teehee.wire.client import Client
 from teehee.wire.strict import Malformed
 
 Json = Any
 QUOTE_SECONDS = 30.0
+DEVELOPMENT = "a developer's own machine signed this: nobody else can rely on it"
+HARDWARE = "signed by Intel TDX hardware"
+SHOWN = (
+    "Intel's hardware signed the statement, and Intel's word on that platform was good at the time.",
+    "Exactly this app-compose was booted, on a known production operating system, and who it lets in.",
+    "The wallets and the log key were derived in this machine by a known key service; no person was given them.",
+    "The log it signs has this many leaves and this root; every reply's receipt leads to it.",
+)
+SHOWN_IN_DEVELOPMENT = (
+    "The whole way from keys to quote holds together, under a root that only this developer should trust.",
+)
+NOT_SHOWN = (
+    "Who may authorise another app-compose for this app: that code would get the same keys.",
+    "That the host will not stop it, clone it or roll it back.",
+    "That what it says is true or wise: only that it was the one to say it.",
+)
 
 
 class Evidence:
@@ -34,3 +53,43 @@ class Evidence:
         except ValueError as error:
             raise Malformed(f"the vault's bundle does not hold: {error}") from error
         return Response(file.encode(), media_type="application/json")
+
+    async def verify(self, request: Request) -> Response:
+        """GET /chat/{agent}/verify: what the agent states, what a check can show and what not, how to repeat it."""
+        face = self.conversation.face(request.path_params["agent"])
+        given = await self.public.call("bundle", {"agent": face.agent}, patience=QUOTE_SECONDS)
+        said = statement.parse(given["statement"].encode())
+        host = request.headers.get("host", "")
+        return page(f"Verify {face.name}", _shown(face, said, f"{request.url.scheme}://{host}/chat/{face.slug}"))
+
+
+def _shown(face: Face, said: statement.Statement, address: str) -> str:
+    wallets = [(f"{chain} wallet", wallet) for chain, wallet in said.addresses.items()]
+    accounts = [(f"{platform} account", account) for platform, account in said.accounts.items()]
+    rows = [
+        ("app", said.app_id), ("compose hash", said.compose_hash), ("character package", said.package_hash),
+        ("policy", said.policy_hash), *wallets, *accounts, ("key id", said.key_id),
+        ("log", f"{said.log_size} leaves, root {said.log_root}"), ("last seen", _day(said.issued_at)),
+    ]  # fmt: skip
+    table = "".join(f"<tr><th>{e(name)}</th><td><code>{e(value)}</code></td></tr>" for name, value in rows)
+    is_dev = said.trust == "dev"
+    trust, shown = (DEVELOPMENT, SHOWN_IN_DEVELOPMENT) if is_dev else (HARDWARE, SHOWN)
+    command = f"teehee verify {address}" + (" --dev-root DATA/dev-root.pem" if is_dev else "")
+    bundle_at = f'<a href="/chat/{e(face.slug)}/bundle.json">the bundle</a>'
+    return (
+        f'<header><h1>Verify {e(face.name)}</h1><p class="trust">trust: {e(said.trust)} · {e(trust)}</p></header>'
+        f"<main><p>This page comes from the agent, so it proves nothing by itself. Check it from a machine of your own:"
+        f"</p><pre>{e(command)}</pre><p>or take {bundle_at}, one file with "
+        f"everything a check needs, and do it by hand.</p><h2>What it states, under its machine&#x27;s signature</h2>"
+        f'<table class="facts">{table}</table><h2>What a check shows</h2><ul>{_items(shown)}</ul>'
+        f"<h2>What it does not show</h2><ul>{_items(NOT_SHOWN)}</ul>"
+        f'<p><a href="/chat/{e(face.slug)}">Back to the conversation</a></p></main>'
+    )
+
+
+def _items(sentences: tuple[str, ...]) -> str:
+    return "".join(f"<li>{e(sentence)}</li>" for sentence in sentences)
+
+
+def _day(milliseconds: int) -> str:
+    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"

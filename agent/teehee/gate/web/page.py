@@ -119,7 +119,7 @@ def render(face: Face, trust: str, lines: list[Shown], cursor: int, notice: str)
     note = f'<p class="notice" role="status"{"" if notice else " hidden"}>{e(notice)}</p>'
     return (
         f"<header><h1>{e(face.name)}</h1><p>{e(face.bio)}</p>"
-        f'<p class="trust">brain: {e(face.brain)} · trust: {e(trust)} · '
+        f'<p class="trust">brain: {e(face.brain)} · <a href="/chat/{e(face.slug)}/verify">trust: {e(trust)}</a> · '
         f'every reply has a receipt</p></header><main><ol id="talk" data-agent="{e(face.slug)}" data-after="{cursor}" '
         f'aria-live="polite">{empty}{items}</ol>{note}<form method="post" action="/chat/{e(face.slug)}" id="say">'
         f'<input type="hidden" name="id" value="{uuid.uuid4()}"><label for="text">Message</label>'
