@@ -174,7 +174,7 @@ def test_malformed_collateral_is_refused_by_name(name: str) -> None:
     [
         ("tcb_info", lambda: inside("tcb_info", nextUpdate="2026-08-20T00:00:00Z")),
         ("qe_identity", lambda: inside("qe_identity", nextUpdate="2026-08-20T00:00:00Z")),
-        ("root_ca_crl", lambda: changed("root_ca_crl", crl(until=datetime(2026, 8, 20, tzinfo=UTC)))),
+        ("root_ca_crl", lambda: changed("root_ca_crl", crl(until=datetime(2026, 8, 20, 0, 0, 1, tzinfo=UTC)))),
     ],
 )
 def test_the_part_that_ends_first_ends_all(part: str, make: Callable[[], bytes]) -> None:

@@ -593,6 +593,9 @@ COMMANDS = ["run", "chat", "ask", "log", "stop", "resume", "plugins", "config", 
 COMMANDS += ["character check", "character explain", "character convert", "character diff"]
 
 
+SETTINGS = ("--data", "--host", "--port", "--model-url", "--model", "--plugin-path", "--log-level")
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 async def test_the_help_of_a_command_tells_each_options_default(name: str) -> None:
     done = await teehee(*name.split(), "--help", environment={"COLUMNS": "200"})
@@ -603,7 +606,7 @@ async def test_the_help_of_a_command_tells_each_options_default(name: str) -> No
     for option in map(" ".join, map(str.split, options)):
         flag = option.split()[0]
         assert flag == "-h," or "default: " in option or "[required]" in option, option
-        if name != "simulator" and flag in ("--data", "--host", "--port", "--model-url", "--model", "--plugin-path", "--log-level"):
+        if name != "simulator" and flag in SETTINGS:
             assert f"[env: TEEHEE_{flag[2:].replace('-', '_').upper()}; default: " in option
 
 

@@ -45,6 +45,7 @@ class Settings(BaseModel):
     guest: str = Field(
         "", description="guest agent: a socket or http://127.0.0.1:PORT; empty: the TEE's, or a simulator"
     )
+    pccs_url: str = Field("https://pccs.phala.network", description="where Intel's collateral for quotes is fetched")
     legacy_env: bool = Field(False, description="CHARACTER.<NAME>.X as Eliza 0.x has it: the file wins over it")
     plugin_path: str = Field("", description="a further folder to look for plugins in (development only)")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much the logs tell")
@@ -84,7 +85,17 @@ STEERING = (
     "DSTACK_SIMULATOR_ENDPOINT", "TEE_MODE", "WALLET_SECRET_SALT",
 )  # fmt: skip
 # Not for one character to say:
-OF_THE_RUN = ("data", "host", "port", "guest", "rooms_in_parallel", "legacy_env", "plugin_path", "log_level")
+OF_THE_RUN = (
+    "data",
+    "host",
+    "port",
+    "guest",
+    "pccs_url",
+    "rooms_in_parallel",
+    "legacy_env",
+    "plugin_path",
+    "log_level",
+)
 
 
 @dataclass(frozen=True, slots=True)

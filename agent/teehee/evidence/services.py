@@ -8,7 +8,6 @@ no rule here counts as open.
 
 import re
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
 
 from teehee.evidence import composefile
 from teehee.evidence.composefile import Yaml
@@ -207,9 +206,11 @@ def program(where: str, script: str) -> Iterator[Found]:
         if match := pattern.search(script):
             yield code, where, match[0]
     for line in script.splitlines():
-        for fetching, running in pairwise(line.split("|")):
-            if {"curl", "wget"} & set(fetching.split()) and _SHELLS & set(running.split()[:2]):
+        fetched = False
+        for words in map(str.split, line.split("|")):
+            if fetched and _SHELLS & set(words[:2]):
                 yield "remote-script", where, line
+            fetched |= bool({"curl", "wget"} & set(words))
     for command in _COMMAND_ENDS.split(script):
         words = [word.strip("\"'") for word in command.split()]
         if _INSTALLERS & set(words) and {"install", "add"} & set(words):

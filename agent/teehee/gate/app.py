@@ -10,6 +10,7 @@ from typing import Any
 import uvicorn
 
 from teehee.errors import ConfigError, Refused
+from teehee.gate.collateral import Collateral
 from teehee.gate.connectors.terminal import TerminalConnector
 from teehee.gate.conversation import Conversation
 from teehee.gate.doorway import Doorway
@@ -56,7 +57,7 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
         stack.push_async_callback(terminal.close)
 
         api = ChatApi(conversation, public)
-        evidence = Evidence(conversation, public, settings.collateral)
+        evidence = Evidence(conversation, public, Collateral(settings.collateral, settings.pccs))
         page = ChatPage(conversation, api, settings.trust)
         site = routes(api, page, evidence, lambda: {"ok": True, "agents": sorted(faces)})
         hosts = LOOPBACK if settings.host in ("127.0.0.1", "localhost", "::1") else None

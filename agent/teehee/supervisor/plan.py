@@ -198,6 +198,7 @@ def gate_boot(
         run.log_level,
         plan.failpoint,
         collateral,
+        run.pccs_url,
     )
     return asdict(message)
 

@@ -58,6 +58,7 @@ class GateBoot:
     log_level: str = "info"
     failpoint: str = ""
     collateral: str = ""  # a simulator's word on its own quotes, in JSON
+    pccs: str = ""  # where Intel's word on real ones is fetched
 
 
 @dataclass(frozen=True, slots=True)

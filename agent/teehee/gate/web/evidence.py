@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from teehee.evidence import bundle, statement
+from teehee.gate.collateral import Collateral
 from teehee.gate.conversation import Conversation
 from teehee.gate.web.page import e, page
 from teehee.wire.boot import Face
@@ -35,9 +36,9 @@ NOT_SHOWN = (
 
 
 class Evidence:
-    """`collateral` is the simulator's own, in development; on hardware it is Intel's, fetched by whoever verifies."""
+    """The vault's evidence with Intel's word on the platform added, and the page about it."""
 
-    def __init__(self, conversation: Conversation, public: Client, collateral: str) -> None:
+    def __init__(self, conversation: Conversation, public: Client, collateral: Collateral) -> None:
         self.conversation = conversation
         self.public = public
         self.collateral = collateral
@@ -47,7 +48,8 @@ class Evidence:
         face = self.conversation.face(request.path_params.get("agent", ""))
         question = {"agent": face.agent, "nonce": request.query_params.get("nonce", "")}
         given = await self.public.call("bundle", question, patience=QUOTE_SECONDS)
-        told = {"collateral": self.collateral, "collateral_from": "simulator" if self.collateral else ""}
+        word, source = await self.collateral.of(bytes.fromhex(given["quote"]))
+        told = {"collateral": word, "collateral_from": source}
         try:
             file = bundle.Bundle(**{**given, **told, "as_of": given["as_of"] or int(time.time())})
         except ValueError as error:
