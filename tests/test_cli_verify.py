@@ -118,15 +118,23 @@ async def test_the_verify_page_says_what_is_stated_and_how_to_check_it(tmp_path:
 
 
 async def test_a_changed_character_changes_the_statement(tmp_path: Path) -> None:
-    seen = []
+    seen, earlier = [], tmp_path / "earlier.json"
     for bio in ("A machinist.", "A lockpicker."):
         path = tmp_path / "ada.json"
         path.write_text(json.dumps({"name": "Ada", "bio": [bio]}))
-        async with running(tmp_path / "data", [str(path)]) as up:
-            done = await teehee("verify", up.url, "--dev-root", tmp_path / "data" / "dev-root.pem", "--json")
+        since = ("--since", earlier) if earlier.exists() else ()
+        root = tmp_path / "data" / "dev-root.pem"
+        async with running(tmp_path / "data", [str(path)]) as up, httpx.AsyncClient() as http:
+            done = await teehee("verify", up.url, "--dev-root", root, "--json", *since)
+            people = await teehee("verify", up.url, "--dev-root", root, *since)
+            earlier.write_bytes((await http.get(f"{up.url}/bundle.json")).content)
         seen.append(json.loads(done.out)["facts"])
+    changed = json.loads(done.out)["changed"]
 
     assert seen[0]["package_hash"] != seen[1]["package_hash"]
+    assert changed.keys() == {"package_hash", "log_size"}
+    assert changed["package_hash"] == [seen[0]["package_hash"], seen[1]["package_hash"]]
+    assert f"package hash was {seen[0]['package_hash']}" in people.out
     assert seen[0]["addresses"] == seen[1]["addresses"]
     assert seen[0]["key_id"] == seen[1]["key_id"]
 

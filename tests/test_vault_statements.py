@@ -4,17 +4,22 @@ import asyncio
 import contextlib
 import json
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from teehee.errors import ConfigError, Unavailable
-from teehee.evidence import checkpoint, merkle, quote, statement
+from teehee.evidence import checkpoint, keychain, merkle, quote, statement
 from teehee.vault import statements
-from vaults import Vault, config, configure, simulated, vault_at, vault_process
+from vaults import Vault, config, configure, encodings, simulated, vault_at, vault_process
 
 Json = Any
+
+
+def contents(paths: Iterable[Path]) -> list[bytes]:
+    return [path.read_bytes() for path in paths if path.is_file()]
 
 
 async def told(vault: Vault, nonce: str = "") -> tuple[statement.Statement, Json]:
@@ -169,3 +174,25 @@ async def test_a_vault_says_at_its_start_what_it_is_before_anybody_asks(tmp_path
 
     assert kept == 1
     assert statement.parse(answer["statement"].encode()).previous == ""
+
+
+async def test_no_wallet_key_is_written_or_answered_anywhere(tmp_path: Path) -> None:
+    async with simulated(tmp_path) as (simulator, guest), vault_process(tmp_path, config("Ada"), guest=guest) as vault:
+        (agent,) = (await vault.public("agents"))["agents"]
+        names = [
+            f"teehee/v1/{agent['key_id']}/{purpose}" for purpose in ("evm/secp256k1", "solana/ed25519", "log/ed25519")
+        ]
+        names += ["teehee/v1/app/seal/aes-256-gcm-siv", "teehee/v1/app/owner-channel/x25519"]
+        secrets = {name: simulator.keys.by_path(name, name, "ed25519").secret for name in names}
+        await vault.answered("e1")
+        answers = [
+            await vault.public(method, {"agent": agent["agent"]}) for method in ("statement", "bundle", "checkpoint")
+        ]
+        shown = [json.dumps([answers, await vault.public("agents")]).encode(), vault.log_text().encode()]
+        shown += contents([Path(f"/proc/{vault.child.pid}/{place}") for place in ("environ", "cmdline")])
+        public = bytes.fromhex(answers[1]["keys"]["evm"]["public"])
+    shown += contents(tmp_path.rglob("*"))
+
+    assert keychain.public_key(secrets[names[0]], "secp256k1") == public
+    for name, secret in secrets.items():
+        assert not [form for form in encodings(secret) if any(form in place for place in shown)], name

@@ -38,6 +38,9 @@ def verify(
     max_age: Annotated[
         int, typer.Option("--max-age", metavar="SECONDS", help="How old a statement may be. [default: any age]")
     ] = 0,
+    since: Annotated[
+        Path | None, _file("--since", "An earlier bundle of the same agent: what changed is named.")
+    ] = None,
     dev_root: Annotated[Path | None, _file("--dev-root", "A developer's root that you trust, for development.")] = None,
     kms_root: Annotated[
         str, typer.Option("--kms-root", metavar="HEX", help="The KMS key you know. [default: the known KMSs]")
@@ -65,10 +68,13 @@ def verify(
         max_age_seconds=max_age,
     )
     verdict = pipeline.verify(evidence, terms)
+    changed = _changed(since, evidence) if since else {}
     if as_json:
-        options.print_json(verdict.to_json())
+        options.print_json({**verdict.to_json(), "changed": changed})
     else:
         _print(verdict)
+        for name, (before, after) in changed.items():
+            typer.echo(f"changed since {since}: {name.replace('_', ' ')} was {before}, is {after}")
     if verdict.rejects or verdict.rung < rung:
         raise typer.Exit(5)
 
@@ -104,6 +110,21 @@ def _evidence(
         collateral=_read(collateral) if collateral else None,
         as_of=at,
     )
+
+
+def _changed(since: Path, evidence: Any) -> dict[str, tuple[Json, Json]]:
+    """What an agent states otherwise than in an earlier bundle. Raises VerificationError for one of another agent."""
+    from teehee.errors import VerificationError
+    from teehee.evidence import bundle, statement
+
+    if evidence.statement is None:
+        return {}
+    before = statement.parse(bundle.parse(_read(since)).statement.encode()).members()
+    after = statement.parse(evidence.statement).members()
+    if before["key_id"] != after["key_id"]:
+        raise VerificationError("since.1", f"{str(since)!r} is of agent {before['key_id']}, not of {after['key_id']}")
+    passing = ("log_root", "previous", "nonce", "issued_at")
+    return {name: (before[name], after[name]) for name in after if name not in passing and before[name] != after[name]}
 
 
 def _fetched(target: str, nonce: str) -> bytes:
