@@ -19,7 +19,9 @@ Json = Any
 
 
 def contents(paths: Iterable[Path]) -> list[bytes]:
-    return [path.read_bytes() for path in paths if path.is_file()]
+    """Of these files, and of all in these folders."""
+    every = [inner for path in paths for inner in (path.rglob("*") if path.is_dir() else [path])]
+    return [path.read_bytes() for path in every if path.is_file()]
 
 
 async def told(vault: Vault, nonce: str = "") -> tuple[statement.Statement, Json]:
@@ -191,7 +193,7 @@ async def test_no_wallet_key_is_written_or_answered_anywhere(tmp_path: Path) -> 
         shown = [json.dumps([answers, await vault.public("agents")]).encode(), vault.log_text().encode()]
         shown += contents([Path(f"/proc/{vault.child.pid}/{place}") for place in ("environ", "cmdline")])
         public = bytes.fromhex(answers[1]["keys"]["evm"]["public"])
-    shown += contents(tmp_path.rglob("*"))
+    shown += contents([tmp_path])
 
     assert keychain.public_key(secrets[names[0]], "secp256k1") == public
     for name, secret in secrets.items():
