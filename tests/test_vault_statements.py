@@ -198,3 +198,22 @@ async def test_no_wallet_key_is_written_or_answered_anywhere(tmp_path: Path) -> 
     assert keychain.public_key(secrets[names[0]], "secp256k1") == public
     for name, secret in secrets.items():
         assert not [form for form in encodings(secret) if any(form in place for place in shown)], name
+
+
+async def test_who_asks_without_end_gets_few_quotes_and_fills_no_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statements, "PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr(statements, "KEPT", 3)
+    async with simulated(tmp_path) as (_, guest), vault_at(tmp_path, config("Ada"), guest=guest) as vault:
+        loop = asyncio.get_running_loop()
+        began, seen = loop.time(), []
+        for number in range(6):
+            said, _ = await told(vault, f"{number:02x}")
+            seen.append(said)
+        took = loop.time() - began
+        (kept,) = vault.core.db.execute("SELECT COUNT(*) FROM statements").fetchone()
+
+    assert kept == 3
+    assert took >= 5 * 0.2
+    assert [said.previous for said in seen[1:]] == [said.hash() for said in seen[:-1]]

@@ -23,6 +23,8 @@ from teehee.wire.messages import Identity
 Json = Any
 
 BATCH_SECONDS = 0.05  # how long the first of many waits for the others
+PAUSE_SECONDS = 1.0  # between two quotes for nonces of one agent, whoever asks how often
+KEPT = 64  # statements of one agent; the chain of hashes needs the last one only
 MOST_NONCES = 20_000  # in one batch
 LEAVES_APART, SECONDS_APART = 256, 6 * 3600  # a statement is issued anew after so much
 
@@ -51,6 +53,7 @@ class Statements:
         self._batches: dict[str, asyncio.Future[tuple[Issued, _Tree]]] = {}
         self._waiting: dict[str, list[bytes]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._next: dict[str, float] = {}  # when an agent may quote for nonces again, by the loop's clock
 
     def latest(self, key_id: str) -> Issued | None:
         """The last statement of an agent."""
@@ -116,7 +119,9 @@ class Statements:
 
     async def _answer(self, identity: Identity) -> None:
         """One quote for everybody who asked within the batch."""
-        await asyncio.sleep(BATCH_SECONDS)
+        clock = asyncio.get_running_loop().time
+        await asyncio.sleep(max(BATCH_SECONDS, self._next.get(identity.key_id, 0.0) - clock()))
+        self._next[identity.key_id] = clock() + PAUSE_SECONDS
         nonces, done = self._waiting.pop(identity.key_id), self._batches.pop(identity.key_id)
         hashes = [merkle.leaf_hash(nonce) for nonce in nonces]
         try:
@@ -157,6 +162,7 @@ class Statements:
             "INSERT INTO statements VALUES (?,?,?,?,?,?,?)",
             (key_id, last + 1, issued.statement, issued.quote, issued.event_log, issued.log_size, issued.at),
         )
+        self.db.execute("DELETE FROM statements WHERE key_id=? AND seq<=?", (key_id, last + 1 - KEPT))
 
     async def _is_stale(self, identity: Identity, known: Issued) -> bool:
         size = self.log.size(identity.log)
