@@ -1,6 +1,7 @@
 """DCAP collateral: nine parts, no choice of certificate for whoever brings them, and the time they hold."""
 
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -167,6 +168,16 @@ def test_malformed_collateral_is_refused_by_name(name: str) -> None:
     step, says, make = MALFORMED[name]
 
     refused(step, says, collateral.parse, make())
+
+
+def test_a_certificate_with_a_serial_number_below_zero_is_refused() -> None:
+    der = b64decode("".join(ONE.splitlines()[1:-1]))
+    at = der.index(b"\xa0\x03\x02\x01\x02\x02\x15\x00") + 7  # the version, then 21 bytes of serial number
+    changed_der = b64encode(der[:at] + b"\x80" + der[at + 1 :]).decode()
+    lines = [changed_der[i : i + 64] for i in range(0, len(changed_der), 64)]
+    chain = "\n".join(["-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", CHAIN[len(ONE) :]])
+
+    refused("collateral.5", "serial number", collateral.parse, changed("pck_crl_issuer_chain", chain))
 
 
 @pytest.mark.parametrize(

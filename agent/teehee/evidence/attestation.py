@@ -57,7 +57,7 @@ def parse(data: bytes) -> Attestation:
 
     1. They are at most 256 KiB, and their first byte is that of SCALE (00) or of a MessagePack map.
     2. SCALE: every length is written in the shortest form and has its bytes; texts are UTF-8.
-    3. MessagePack: it is one value within the limits, texts are UTF-8, no map has a key twice.
+    3. MessagePack: it is one value within the limits, texts are UTF-8, keys are texts, no map has one twice.
     4. MessagePack: every map has the keys of its place, and every value its type; the version is 1.
     5. The platform is TDX.
     6. Nothing follows.
@@ -164,10 +164,10 @@ def _messagepack(data: bytes) -> _Parts:
     return 1, _octets(evidence["quote"]), events, runtime_events, _octets(said["report_data"]), config, payload
 
 
-def _once(pairs: list[tuple[Json, Json]]) -> dict[Json, Json]:
-    members = dict(pairs)
+def _once(pairs: list[tuple[Json, Json]]) -> dict[str, Json]:
+    members = {key: value for key, value in pairs if type(key) is str}
     if len(members) != len(pairs):  # 3
-        raise VerificationError("attestation.3", "expected every key of a map once, got one twice")
+        raise VerificationError("attestation.3", "expected keys that are texts, each once, got another or one twice")
     return members
 
 

@@ -29,6 +29,7 @@ _HEX = re.compile(r"(?:[0-9a-f]{2})+")
 _SIGNATURE = re.compile(r"[0-9a-f]{128}")
 _FMSPC = re.compile(r"[0-9A-F]{12}")
 _TIME = re.compile(r"20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]Z")
+_FAULTS = (ValueError, x509.InvalidVersion, UserWarning)  # x509 warns of serial numbers; a warning may be made to raise
 _PEM = re.compile(r"(?:-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]++-----END CERTIFICATE-----\n?){2}\0?")
 
 
@@ -158,7 +159,7 @@ def _crl(written: str, name: str) -> tuple[int, int]:
     try:
         crl = x509.load_der_x509_crl(bytes.fromhex(written))
         opens, closes = crl.last_update_utc, crl.next_update_utc
-    except (ValueError, x509.InvalidVersion) as fault:
+    except _FAULTS as fault:
         raise VerificationError("collateral.4", f"{name}: expected a revocation list in DER: {fault!s:.100}") from None
     if closes is None:  # 4
         raise VerificationError("collateral.4", f"{name}: expected a time of the next update, got none")
@@ -170,9 +171,11 @@ def _chain(written: str, name: str) -> tuple[int, int]:
         raise VerificationError("collateral.5", f"{name}: expected two certificates in PEM, got {written[:64]!r}...")
     try:
         chain = x509.load_pem_x509_certificates(written.encode())
+        if any(certificate.serial_number <= 0 for certificate in chain):
+            raise ValueError("a serial number that is not positive")
         opens = max(certificate.not_valid_before_utc for certificate in chain)
         closes = min(certificate.not_valid_after_utc for certificate in chain)
-    except (ValueError, x509.InvalidVersion) as fault:
+    except _FAULTS as fault:
         raise VerificationError("collateral.5", f"{name}: expected two certificates in PEM: {fault!s:.100}") from None
     return int(opens.timestamp()), int(closes.timestamp())
 
