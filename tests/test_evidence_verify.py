@@ -306,7 +306,7 @@ def test_a_bundle_says_the_same_as_its_parts() -> None:
     assert replace(verify.of_bundle(read), app_compose=good.app_compose) == good
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(
     st.binary(max_size=400), st.integers(0, 4000), st.sampled_from(["quote", "event_log", "collateral", "statement"])
 )

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from teehee.errors import VerificationError
 from teehee.evidence.quote import Quote
 
+FAULTS = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion, UserWarning)  # a warning may be made to raise
 # SHA-256 of the SubjectPublicKeyInfo of Intel's SGX Root CA, as it stands in every PCK chain.
 INTEL_ROOT = "a0af031289f5d5d4132f9186068a7fc13628633ba235777472e29b6b6c67a49e"
 
@@ -32,21 +33,19 @@ def root_of(quote: Quote) -> str:
 
     Raises VerificationError naming the step.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # cryptography warns of other algorithms when its x509 is first used
-        try:
-            leaf, authority, root = x509.load_pem_x509_certificates(quote.pck_chain.rstrip(b"\x00"))
-        except ValueError:
-            raise VerificationError("signatures.1", "expected three certificates in the quote") from None
+    try:
+        leaf, authority, root = _certificates(quote)
+    except FAULTS:
+        raise VerificationError("signatures.1", "expected three certificates in the quote") from None
     for issued, by in ((leaf, authority), (authority, root), (root, root)):  # 2
         try:
             issued.verify_directly_issued_by(by)
-        except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        except (*FAULTS, TypeError, InvalidSignature):
             name = _name(issued)[:100]
             raise VerificationError("signatures.2", f"the certificate {name!r} is not signed by the next") from None
     try:
         pck, root_key = leaf.public_key(), _key_hash(root)
-    except (ValueError, UnsupportedAlgorithm):
+    except FAULTS:
         raise VerificationError("signatures.2", "a certificate holds a key nobody can read") from None
     if not isinstance(pck, ec.EllipticCurvePublicKey):
         raise VerificationError("signatures.3", "the PCK is no P-256 key")
@@ -66,23 +65,28 @@ def key_of(root_der: bytes) -> str:
     """The hex SHA-256 of the key in a root certificate. Raises VerificationError for what is no certificate."""
     try:
         return _key_hash(x509.load_der_x509_certificate(root_der))
-    except ValueError:
+    except FAULTS:
         raise VerificationError("signatures.1", "expected a root certificate in DER") from None
 
 
 def names_of(quote: Quote) -> bytes:
     """The subjects of the chain in the quote, to say whose it claims to be."""
     try:
-        certificates = x509.load_pem_x509_certificates(quote.pck_chain.rstrip(b"\x00"))
-    except ValueError:
+        return " ".join(map(_name, _certificates(quote))).encode()
+    except FAULTS:
         return b""
-    return " ".join(map(_name, certificates)).encode()
+
+
+def _certificates(quote: Quote) -> list[x509.Certificate]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # cryptography warns of other algorithms when its x509 is first used
+        return x509.load_pem_x509_certificates(quote.pck_chain.rstrip(b"\x00"))
 
 
 def _name(certificate: x509.Certificate) -> str:
     try:
         return certificate.subject.rfc4514_string()
-    except ValueError:  # a certificate is read only when it is looked at
+    except FAULTS:  # a certificate is read only when it is looked at
         return "unreadable"
 
 
