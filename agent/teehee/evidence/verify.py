@@ -35,7 +35,7 @@ UNCHAINED = ("owner-channel",)  # no chain names an X25519 key: that the quote i
 ADDRESS_OF: Mapping[str, Callable[[bytes], str]] = {"evm": address.evm, "solana": address.base58}
 # A step has the code it is listed with in `run`, but for these faults, by the step of the parser that found them.
 CODE_OF: Mapping[str, str] = {
-    "quote.2": "Q2", "dcap.status": "Q4", "dcap.root": "D1", "eventlog.5": "E2", "eventlog.8": "E4",
+    "quote.2": "Q2", "dcap.status": "Q4", "dcap.root": "D1", "eventlog.5": "E2", "eventlog.8": "E2",
     "eventlog.10": "E4", "anchors.3": "O2", "anchors.4": "K1", "keychain.4": "K4", "keychain.5": "K3",
     "keychain.6": "K3", "keys.1": "R3", "keys.2": "R3", "keys.3": "R3",
 }  # fmt: skip
@@ -163,11 +163,7 @@ class _Check:
     # -- the hardware
 
     def attributes(self, parsed: quote.Quote) -> bool:
-        attributes = parsed.td.attributes
-        if attributes.debug:
-            raise VerificationError("attributes.1", "the machine is in debug mode: its host reads all memory")
-        if attributes.reserved or attributes.migratable or not attributes.sept_ve_disable:
-            raise VerificationError("attributes.2", "the machine's attributes are not those of an isolated guest")
+        quote.check_closed(parsed)
         return True
 
     def root(self, parsed: quote.Quote) -> str:
