@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
@@ -31,16 +32,16 @@ class OracleError(Exception):
     """The package did not answer but threw."""
 
 
-class Oracle:
-    """A running script: `with validators() as oracle: oracle.ask({...})`."""
+class Child:
+    """A running script that answers one JSON line with another; `command` is asked for when it starts."""
 
-    def __init__(self, script: str) -> None:
-        self._script = script
+    def __init__(self, command: Callable[[], Sequence[str | Path]]) -> None:
+        self._command = command
 
     def __enter__(self) -> Self:
-        folder = ensure_installed()
+        # Nothing of the environment that would send a client elsewhere, or through a proxy.
         self._process = subprocess.Popen(
-            [tool("node"), SCRIPTS / self._script, folder],
+            self._command(),
             env={"PATH": os.environ["PATH"]},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -56,11 +57,8 @@ class Oracle:
             self._process.kill()
             self._process.communicate()
 
-    def ask(self, request: dict[str, Json]) -> Json:
-        """One answer. With `seed` the package draws the same random numbers each time; with `now` its clock stands.
-
-        Raises OracleError with what the package threw.
-        """
+    def exchange(self, request: dict[str, Json]) -> Json:
+        """Raises OracleError when the script threw, or is gone."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with contextlib.suppress(BrokenPipeError):  # the answer, or its absence, says why
@@ -68,11 +66,25 @@ class Oracle:
             self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
-            raise OracleError(f"{self._script} ended with status {self._process.wait()}; its reason is on stderr")
+            raise OracleError(f"{self._process.args!r} ended with status {self._process.wait()}; see stderr")
         answer = json.loads(line)
         if answer.keys() == {"error"}:
             raise OracleError(answer["error"])
         return answer
+
+
+class Oracle(Child):
+    """A script of tests/eliza: `with validators() as oracle: oracle.ask({...})`."""
+
+    def __init__(self, script: str) -> None:
+        super().__init__(lambda: [tool("node"), SCRIPTS / script, ensure_installed()])
+
+    def ask(self, request: dict[str, Json]) -> Json:
+        """One answer. With `seed` the package draws the same random numbers each time; with `now` its clock stands.
+
+        Raises OracleError with what the package threw.
+        """
+        return self.exchange(request)
 
 
 def validators() -> Oracle:

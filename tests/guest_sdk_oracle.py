@@ -1,23 +1,20 @@
 """Lets the published dstack clients talk to a guest agent: one process per client package, one JSON line a question."""
 
-import contextlib
 import fcntl
 import functools
 import hashlib
-import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
-from eliza_oracle import EXIT_SECONDS, INSTALL_SECONDS, OracleError, tool, unavailable
+from eliza_oracle import INSTALL_SECONDS, Child, tool, unavailable
 
 Json = Any
 SCRIPTS = Path(__file__).parent / "guest_sdk"
@@ -26,47 +23,14 @@ MAY_INSTALL = pytest.mark.timeout(INSTALL_SECONDS + 60)
 """For `pytestmark` of a module that asks a client: its first test may wait for an installer."""
 
 
-class Sdk:
-    """A running script: `with python_sdk() as sdk: sdk.ask("DstackClient", endpoint, "get_key", path="a")`."""
-
-    def __init__(self, command: Callable[[], Sequence[str | Path]]) -> None:
-        self._command = command
-
-    def __enter__(self) -> Self:
-        # Nothing of the environment that would send a client elsewhere, or through a proxy.
-        self._process = subprocess.Popen(
-            self._command(),
-            env={"PATH": os.environ["PATH"]},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        try:
-            self._process.communicate(timeout=EXIT_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.communicate()
+class Sdk(Child):
+    """A running client: `with python_sdk() as sdk: sdk.ask("DstackClient", endpoint, "get_key", path="a")`."""
 
     def ask(self, client: str, endpoint: str, method: str, *given: Json, then: str = "", **named: Json) -> Json:
         """What the client makes of the answer. Raises OracleError with what it throws."""
         question: dict[str, Json] = {"client": client, "endpoint": endpoint, "method": method}
         question |= {"arguments": named or list(given)} | ({"then": then} if then else {})
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):  # the answer, or its absence, says why
-            self._process.stdin.write(json.dumps(question) + "\n")
-            self._process.stdin.flush()
-        line = self._process.stdout.readline()
-        if not line:
-            raise OracleError(f"the client ended with status {self._process.wait()}; its reason is on stderr")
-        told = json.loads(line)
-        if "error" in told:
-            raise OracleError(told["error"])
-        return told.get("answer")
+        return self.exchange(question).get("answer")
 
 
 def python_sdk() -> Sdk:
