@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from teehee.errors import VerificationError
 from teehee.evidence import leaf
 from teehee.evidence.canonical import canonical, loads
-from teehee.evidence.leaf import Epoch, Genesis, Intent, Leaf, Outcome, Policy, Resume, Stop
+from teehee.evidence.leaf import Epoch, Forget, Genesis, Intent, Leaf, Outcome, Policy, Resume, Stop
 
 A, B, C, D = (letter * 64 for letter in "abcd")
 EFFECT = "0b1c5a52-6ff2-4a67-9d3b-0c4f7a1f6f10"
@@ -35,7 +35,8 @@ POLICY = Policy(agent="ada-7f3c", at=1_767_225_600_000, epoch=3, policy=D)
 EPOCH = Epoch(agent="ada-7f3c", at=1_767_225_600_000, epoch=3, keys={"log": A, "evm": "02" + B}, package=C)
 GENESIS = Genesis(agent="ada-7f3c", at=1_767_225_600_000, epoch=0, keys={"log": A}, package=C)
 WRONG: list[object] = [None, True, -1, "~ ~", [], {"": ""}]
-LEAVES: list[Leaf] = [INTENT, OUTCOME, STOP, RESUME, POLICY, EPOCH, GENESIS]
+FORGET = Forget(agent="ada-7f3c", at=1_767_225_600_000, epoch=3, effects=7, person=D)
+LEAVES: list[Leaf] = [INTENT, OUTCOME, STOP, RESUME, POLICY, EPOCH, GENESIS, FORGET]
 
 
 def refused(step: str, says: str, data: bytes) -> None:
@@ -157,7 +158,7 @@ def test_another_version_is_refused(version: object) -> None:
 def test_an_unknown_type_is_refused() -> None:
     refused(
         "leaf.3",
-        "expected one of intent, outcome, stop, resume, policy, epoch, genesis, got 'spend'",
+        "expected one of intent, outcome, stop, resume, policy, epoch, genesis, forget, got 'spend'",
         changed(POLICY, type="spend"),
     )
     refused("record.2", "Stop: expected no key 'policy'", changed(POLICY, type="stop"))

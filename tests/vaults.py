@@ -43,10 +43,12 @@ def configure(agents: Iterable[AgentConfig], secrets: Mapping[str, str] | None =
     return {"agents": [asdict(agent) for agent in agents], "secrets": dict(secrets or {})}
 
 
-def witness(event: str = "e1", *, agent: str = "agent-ada", source: str = "web", room: str = "room") -> Json:
+def witness(
+    event: str = "e1", *, agent: str = "agent-ada", source: str = "web", room: str = "room", principal: str = ""
+) -> Json:
     """The gate saw someone say something."""
     digest = hashlib.sha256(event.encode()).hexdigest()
-    return asdict(Witness(agent, source, event, f"principal-of-{event}", room, "message", digest))
+    return asdict(Witness(agent, source, event, principal or f"principal-of-{event}", room, "message", digest))
 
 
 def reply(

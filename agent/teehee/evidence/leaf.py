@@ -6,7 +6,7 @@ A leaf is one flat object of canonical JSON, shown here on two lines:
      "state":"delivered","type":"outcome","v":1}
 
 The log is public and never forgets, so what people said or whom they said it to is not in it: `room`, `event` and
-`payload` are salted commitments, and forgetting destroys the salt.
+`payload` are salted commitments, and forgetting destroys the salt. That somebody was forgotten is a leaf too.
 """
 
 from collections.abc import Mapping
@@ -126,9 +126,23 @@ class Genesis(_Common):
     package: Digest
 
 
-Leaf = Intent | Outcome | Stop | Resume | Policy | Epoch | Genesis
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forget(_Common):
+    """A person asked to be forgotten: their key, and what was kept of so many effects, is destroyed.
 
-_TYPES: dict[str, type[Leaf]] = {cls.type: cls for cls in (Intent, Outcome, Stop, Resume, Policy, Epoch, Genesis)}
+    `person` is a commitment whose salt was given to them and to nobody else.
+    """
+
+    type: ClassVar[str] = "forget"
+
+    effects: Count
+    person: Digest
+
+
+Leaf = Intent | Outcome | Stop | Resume | Policy | Epoch | Genesis | Forget
+
+_KINDS: tuple[type[Leaf], ...] = (Intent, Outcome, Stop, Resume, Policy, Epoch, Genesis, Forget)
+_TYPES: dict[str, type[Leaf]] = {cls.type: cls for cls in _KINDS}
 
 
 def parse(data: bytes) -> Leaf:

@@ -43,6 +43,24 @@ def verify(receipt: Mapping[str, Json], *, text: str | None = None, salt: str = 
     return Checked(intent.effect, intent_index, outcome_index, state, head.size)
 
 
+def verify_forgotten(receipt: Mapping[str, Json]) -> int:
+    """The index of the leaf which says that the person of `receipt` was forgotten.
+
+    Raises VerificationError naming the step that failed: 1 and 2 as above, 3 the leaf is of that kind, 4 the salt opens
+    its commitment to this person.
+    """
+    if missing := {"origin", "key", "checkpoint", "leaves", "person", "salt"} - receipt.keys():
+        raise VerificationError("receipt.1", f"the receipt is malformed: it lacks {', '.join(sorted(missing))}")
+    head = _signed_head(receipt)
+    leaves = [(int(item["index"]), _included(item, head)) for item in receipt["leaves"]]
+    index, said = leaves[0] if len(leaves) == 1 else (0, None)
+    if not isinstance(said, leaf.Forget):
+        raise VerificationError("receipt.3", "the one leaf of this receipt does not say that somebody was forgotten")
+    if leaf.commit("person", bytes.fromhex(receipt["salt"]), receipt["person"].encode()) != said.person:
+        raise VerificationError("receipt.4", "this person and salt do not open the leaf's commitment")
+    return index
+
+
 def _signed_head(receipt: Mapping[str, Json]) -> checkpoint.Checkpoint:
     try:
         vkey = checkpoint.vkey(receipt["origin"], bytes.fromhex(receipt["key"]))

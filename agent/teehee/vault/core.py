@@ -2,8 +2,9 @@
 
 import sqlite3
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from teehee import commit
 from teehee.errors import ConfigError
@@ -11,13 +12,15 @@ from teehee.tee.guest import DeveloperGuest, Era
 from teehee.vault import schema
 from teehee.vault.actionlog import ActionLog
 from teehee.vault.identities import Identities
-from teehee.vault.keyring import KeyRing
+from teehee.vault.keyring import KeyRing, LogKey
 from teehee.vault.ledger import Ledger
 from teehee.vault.machine import Machine, wake
+from teehee.vault.people import People
 from teehee.vault.seal import Seal
 from teehee.vault.secrets import Secrets
 from teehee.vault.statements import Statements
 from teehee.wire import boot
+from teehee.wire.messages import Identity
 
 
 class Core:
@@ -30,8 +33,9 @@ class Core:
         self.log = ActionLog(self.db)
         self.identities = Identities(self.db, ring)
         self.secrets = Secrets(self.db, Seal(root))
-        self.ledger = Ledger(self.db, self.log, self.identities, Seal(root))
-        self.commit = commit.GroupCommit(self.db, on_undo=self._forget)
+        self.people = People(self.db, Seal(root))
+        self.ledger = Ledger(self.db, self.log, self.identities, Seal(root), self.people)
+        self.commit = commit.GroupCommit(self.db, on_undo=self._reread)
         self._last_ms = 0
         self.statements = Statements(self.db, ring, machine, self.log, self.identities, self.commit.run, self.now_ms)
 
@@ -54,14 +58,40 @@ class Core:
         self._last_ms = max(self._last_ms, time.time_ns() // 1_000_000)
         return self._last_ms
 
-    def _forget(self) -> None:
+    def _reread(self) -> None:
         self.log.forget_edges()
         self.identities.reread()
+        self.people.reread()
+
+    def proof(self, identity: Identity, key: LogKey, leaves: Mapping[str, int]) -> dict[str, Any]:
+        """These leaves of an agent's log by kind, each with its audit path to one signed checkpoint.
+
+        To be called inside a transaction: the checkpoint is kept.
+        """
+        return {
+            "origin": identity.origin,
+            "key": identity.log_key,
+            "trust": self.ring.trust,
+            "checkpoint": self.log.checkpoint(identity, key),
+            "leaves": [
+                {
+                    "type": kind,
+                    "index": index,
+                    "leaf": self.log.leaf(identity.log, index).decode(),
+                    "proof": [node.hex() for node in self.log.inclusion(identity.log, index)],
+                }
+                for kind, index in leaves.items()
+            ],
+        }
+
+    def truncate(self) -> None:
+        """Empties the write-ahead log, which holds pages as they were before."""
+        self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Commits what waits, then closes; what is asked later is told that this vault is stopping."""
         self.commit.close()
-        self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.truncate()
         self.db.close()
 
 

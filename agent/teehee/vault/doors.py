@@ -4,7 +4,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from teehee.vault import forgetting
 from teehee.vault.core import Core
+from teehee.vault.forgetting import Forgotten
 from teehee.wire import failpoints, strict
 from teehee.wire.messages import Effect, Outcome, Settled, Submission, Witness
 from teehee.wire.server import Handler
@@ -38,6 +40,7 @@ class Doors:
             "effect.for_event": self.for_event,
             "effect.in_room": self.in_room,
             "effect.outcome": self.outcome,
+            "person.forget": self.forget,
             "secret.get": self.secret_get,
             "secret.rotate": self.secret_rotate,
         }
@@ -100,6 +103,26 @@ class Doors:
 
         return self.core.commit.run(settle, told)
 
+    async def forget(self, params: Params) -> Json:
+        """Forgets a person at one agent; the gate's word is that they asked for it themselves.
+
+        Returns the receipt of it, once no file of the vault holds them; {} when nothing was kept of them.
+        """
+        asked = strict.parse(_Person, params)
+        now = self.core.now_ms()
+        identity = self.core.identities.get(asked.agent).identity
+        key = await self.core.ring.log_key(identity.key_id)
+
+        def destroy() -> tuple[Forgotten | None, Json]:
+            done = forgetting.forget(self.core.ledger, asked.agent, asked.principal, now)
+            return done, self.core.proof(identity, key, {"forget": done.leaf}) if done else {}
+
+        done, proof = await self.core.commit.run(destroy)
+        self.core.truncate()
+        if done is None:
+            return {}
+        return {**proof, "person": asked.principal, "salt": done.salt.hex(), "effects": done.effects}
+
     def _tell_settled(self, settled: Settled) -> None:
         self.push("mind", "effect.settled", settled.to_json())
 
@@ -161,6 +184,12 @@ class _RoomQuestion:
     limit: int = 50
     open_only: bool = False
     latest: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Person:
+    agent: str
+    principal: str
 
 
 @dataclass(frozen=True, slots=True)

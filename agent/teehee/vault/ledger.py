@@ -17,6 +17,7 @@ from teehee.evidence import leaf
 from teehee.vault import budget, policy
 from teehee.vault.actionlog import ActionLog
 from teehee.vault.identities import Agent, Identities
+from teehee.vault.people import People
 from teehee.vault.seal import Seal
 from teehee.wire.messages import (
     DELIVERED,
@@ -32,7 +33,7 @@ from teehee.wire.messages import (
 )
 from teehee.wire.strict import Malformed
 
-COLUMNS = "id, seq, agent, source, event, part, verb, room, payload, leaf, at, state, salt"
+COLUMNS = "id, seq, agent, source, event, part, verb, room, payload, leaf, at, state, salt, person, forgotten_at"
 OPEN = ("due", "sending")
 DETAIL = re.compile(r"[!-~]{0,64}")
 ROWS_LIMIT = 500
@@ -41,11 +42,14 @@ ROWS_LIMIT = 500
 class Ledger:
     """What was seen, what may leave, how it ended."""
 
-    def __init__(self, db: sqlite3.Connection, log: ActionLog, identities: Identities, seal: Seal) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, log: ActionLog, identities: Identities, seal: Seal, people: People
+    ) -> None:
         self.db = db
         self.log = log
         self.identities = identities
         self.seal = seal
+        self.people = people
 
     # -- witnessing
 
@@ -72,8 +76,10 @@ class Ledger:
             return known, False
         if known and not wanted.event:
             raise Refused("base.key-used", "this key names another post, which was committed")
-        policy.check(agent.policy, wanted, self._witnessed(wanted), stopped=agent.identity.stopped)
-        effects = [self._intend(agent, wanted, number, at) for number in range(len(wanted.parts))]
+        witnessed = self._witnessed(wanted)
+        policy.check(agent.policy, wanted, witnessed, stopped=agent.identity.stopped)
+        person = self.people.number(agent.identity.key_id, witnessed.principal) if witnessed else None
+        effects = [self._intend(agent, wanted, number, at, person) for number in range(len(wanted.parts))]
         if wanted.event:
             self.db.execute(
                 "UPDATE events SET answered_at=? WHERE agent=? AND source=? AND event=?",
@@ -83,12 +89,12 @@ class Ledger:
 
     def _witnessed(self, wanted: Submission) -> policy.Witnessed | None:
         row = self.db.execute(
-            "SELECT room, answered_at FROM events WHERE agent=? AND source=? AND event=?",
+            "SELECT room, answered_at, principal FROM events WHERE agent=? AND source=? AND event=?",
             (wanted.agent, wanted.source, wanted.event),
         ).fetchone()
-        return None if row is None else policy.Witnessed(row[0], row[1] is not None)
+        return None if row is None else policy.Witnessed(row[0], row[1] is not None, row[2])
 
-    def _intend(self, agent: Agent, wanted: Submission, number: int, at: int) -> Effect:
+    def _intend(self, agent: Agent, wanted: Submission, number: int, at: int, person: int | None) -> Effect:
         identity, part = agent.identity, wanted.parts[number]
         effect = effect_id(identity.key_id, wanted.source, wanted.event, wanted.key, number)
         reference = self._reserve(agent, wanted, part, at)
@@ -111,11 +117,11 @@ class Ledger:
         )
         done = self.db.execute(
             "INSERT INTO effects"
-            " (id, agent, source, event, part, verb, room, payload, digest, salt, leaf, budget, epoch, at)"
-            " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            " (id, agent, source, event, part, verb, room, payload, digest, salt, leaf, budget, epoch, at, person)"
+            " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (effect, identity.agent, wanted.source, wanted.event, number, part.verb, part.room,
-             self.seal.seal("effects", effect, 1, part.text.encode()), digest, salt, index, reference,
-             identity.epoch, at),
+             self._sealed_for(person).seal("effects", effect, 1, part.text.encode()), digest, salt, index, reference,
+             identity.epoch, at, person),
         )  # fmt: skip
         return Effect(
             effect, done.lastrowid or 0, identity.agent, wanted.source, wanted.event, number, part.verb, part.room,
@@ -198,6 +204,8 @@ class Ledger:
             row = self.db.execute(f"SELECT {COLUMNS} FROM effects WHERE id=?", (wanted,)).fetchone()
             if row is None:
                 return found
+            if row[14] is not None:
+                raise Refused("base.forgotten", "this was answered, and forgotten at that person's wish")
             found.append(self._effect(row))
 
     def in_room(self, agent: str, room: str, after: int, limit: int, *, latest: bool = False) -> list[Effect]:
@@ -205,7 +213,7 @@ class Ledger:
         self.identities.get(agent)
         rows = self.db.execute(
             f"SELECT {COLUMNS} FROM effects WHERE agent=? AND room=? AND seq>? AND state IN ('due','delivered')"
-            f" ORDER BY seq {'DESC' if latest else ''} LIMIT ?",
+            f" AND forgotten_at IS NULL ORDER BY seq {'DESC' if latest else ''} LIMIT ?",
             (agent, room, after, min(max(limit, 0), ROWS_LIMIT)),
         ).fetchall()
         told = [self._effect(row) for row in rows if row[11] == "delivered" or self._may_leave(agent)]
@@ -239,23 +247,29 @@ class Ledger:
                 found.append(Settled(*row))
         return found
 
-    def receipt_row(self, effect: str) -> tuple[str, int, int | None, str]:
-        """Where an effect stands in the log: (agent, intent leaf, outcome leaf or None, state)."""
-        row = self.db.execute("SELECT agent, leaf, outcome_leaf, state FROM effects WHERE id=?", (effect,)).fetchone()
+    def receipt_row(self, effect: str) -> tuple[str, int, int | None, str, int]:
+        """Where an effect stands in the log: (agent, intent leaf, outcome leaf or None, state, forgotten at or 0)."""
+        row = self.db.execute(
+            "SELECT agent, leaf, outcome_leaf, state, COALESCE(forgotten_at, 0) FROM effects WHERE id=?", (effect,)
+        ).fetchone()
         if row is None:
             raise Refused("log.no-such-effect", f"no effect {effect[:64]!r} was ever committed")
-        return str(row[0]), int(row[1]), row[2], str(row[3])
+        return str(row[0]), int(row[1]), row[2], str(row[3]), int(row[4])
 
     def _may_leave(self, agent: str) -> bool:
         found = self.identities.agents.get(agent)
         return found is not None and not found.identity.stopped
 
     def _effect(self, row: Sequence[Any]) -> Effect:
-        """The columns are the fields, in order; only the payload is sealed."""
-        values = list(row)
-        values[8] = self.seal.open("effects", row[0], 1, row[8]).decode()
+        """The columns are the fields, in order, then whose it is; only the payload is sealed."""
+        *values, person, _ = row
+        values[8] = self._sealed_for(person).open("effects", row[0], 1, row[8]).decode()
         values[12] = row[12].hex()
         return Effect(*values)
+
+    def _sealed_for(self, person: int | None) -> Seal:
+        """What nobody asked for is sealed under the vault's own key, all else under a key of the person it answers."""
+        return self.seal if person is None else self.people.seal(person)
 
 
 def _same(known: Sequence[Effect], parts: Sequence[Part]) -> bool:

@@ -43,6 +43,7 @@ class Witnessed:
 
     room: str
     answered: bool
+    principal: str = ""
 
 
 def check(policy: Policy, submission: Submission, event: Witnessed | None, *, stopped: bool) -> None:

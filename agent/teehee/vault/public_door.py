@@ -62,7 +62,7 @@ class PublicDoor:
     async def receipt(self, params: Params) -> Json:
         """Everything that shows one effect was committed before it left: leaf, audit path, signed checkpoint."""
         effect = strict.parse(_EffectId, params).effect
-        agent, index, outcome_index, state = self.core.ledger.receipt_row(effect)
+        agent, index, outcome_index, state, forgotten_at = self.core.ledger.receipt_row(effect)
         identity = self.core.identities.get(agent).identity
         key = await self.core.ring.log_key(identity.key_id)
 
@@ -71,19 +71,8 @@ class PublicDoor:
             return {
                 "effect": effect,
                 "state": state,
-                "origin": identity.origin,
-                "key": identity.log_key,
-                "trust": self.core.ring.trust,
-                "checkpoint": self.core.log.checkpoint(identity, key),
-                "leaves": [
-                    {
-                        "type": kind,
-                        "index": i,
-                        "leaf": self.core.log.leaf(identity.log, i).decode(),
-                        "proof": [node.hex() for node in self.core.log.inclusion(identity.log, i)],
-                    }
-                    for kind, i in proofs.items()
-                ],
+                "forgotten_at": forgotten_at,
+                **self.core.proof(identity, key, proofs),
             }
 
         return await self.core.commit.run(prove)

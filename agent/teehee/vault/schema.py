@@ -61,4 +61,12 @@ MIGRATIONS = (
         event_log BLOB NOT NULL, log_size INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (key_id, seq)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE people (
+        person INTEGER PRIMARY KEY, key_id TEXT NOT NULL, principal TEXT NOT NULL, sealed BLOB NOT NULL,
+        UNIQUE (key_id, principal)
+    );
+    ALTER TABLE effects ADD COLUMN person INTEGER;
+    ALTER TABLE effects ADD COLUMN forgotten_at INTEGER;
+    """,
 )

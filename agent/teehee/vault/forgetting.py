@@ -1,0 +1,64 @@
+"""Forgetting a person: their key, their rows and what they were told go; the log keeps that it was so.
+
+What stays of an effect is what the log shows anyway: its id, its leaves, when, and how it ended.
+"""
+
+import os
+from dataclasses import dataclass
+
+from teehee.evidence import leaf
+from teehee.vault.ledger import OPEN, Ledger
+from teehee.wire.messages import EXPIRED, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What was destroyed, and the leaf that says so; `salt` opens its commitment to the person."""
+
+    leaf: int
+    salt: bytes
+    events: int
+    effects: int
+
+
+def forget(ledger: Ledger, agent: str, principal: str, at: int) -> Forgotten | None:
+    """Forgets `principal` at one agent, inside the caller's transaction; None when nothing is kept of them."""
+    identity = ledger.identities.get(agent).identity
+    rooms = _own_rooms(ledger, agent, principal)
+    effects = _effects(ledger, agent, principal)
+    for effect, state in effects:
+        if state in OPEN:
+            ledger.settle(Outcome(effect, EXPIRED, "forgotten"), at)
+        ledger.db.execute(
+            "UPDATE effects SET event='', room='', payload=x'', digest='', salt=x'', budget='', person=NULL,"
+            " forgotten_at=? WHERE id=?",
+            (at, effect),
+        )
+    gone = ledger.db.execute("DELETE FROM events WHERE agent=? AND principal=?", (agent, principal)).rowcount
+    for room in rooms:
+        ledger.db.execute("DELETE FROM budgets WHERE key_id=? AND name=?", (identity.key_id, f"replies/{room}"))
+    ledger.people.destroy(identity.key_id, principal)
+    if not gone:
+        return None
+    salt = os.urandom(16)
+    person = leaf.commit("person", salt, principal.encode())
+    entry = leaf.Forget(agent=identity.key_id, at=at, epoch=identity.epoch, effects=len(effects), person=person)
+    return Forgotten(ledger.log.append(identity.log, entry), salt, gone, len(effects))
+
+
+def _effects(ledger: Ledger, agent: str, principal: str) -> list[tuple[str, str]]:
+    """(id, state) of everything that answered this person."""
+    return ledger.db.execute(
+        "SELECT effects.id, effects.state FROM effects CROSS JOIN events USING (agent, source, event)"
+        " WHERE effects.agent=? AND events.principal=? AND effects.forgotten_at IS NULL",
+        (agent, principal),
+    ).fetchall()
+
+
+def _own_rooms(ledger: Ledger, agent: str, principal: str) -> list[str]:
+    """The rooms in which nobody but this person was heard."""
+    rows = ledger.db.execute(
+        "SELECT room FROM events WHERE agent=? GROUP BY room HAVING MIN(principal)=? AND MAX(principal)=?",
+        (agent, principal, principal),
+    )
+    return [room for (room,) in rows]
