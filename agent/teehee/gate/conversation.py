@@ -100,6 +100,10 @@ class Conversation:
         asked = {"agent": face.agent, "source": guest.source, "event": _event_id(guest, message_id)}
         return strict.parse(Shown, await self.mind.call("turn.show", asked, patience=5.0), "turn")
 
+    async def forget(self, face: Face, guest: Guest) -> Json:
+        """Forgets `guest`, everywhere they spoke with this agent; gives the receipt of it, {} if nothing was kept."""
+        return await self.doorway.forget(face.agent, guest.principal)
+
     async def history(self, face: Face, guest: Guest, limit: int = 50) -> "list[Said]":
         """The last words said here by people, oldest first, as the mind remembers them."""
         asked = {"agent": face.agent, "source": guest.source, "room": guest.room, "limit": limit}

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections import Counter
 from typing import Any
 
 from teehee.errors import ConfigError, Unavailable
@@ -11,6 +12,7 @@ from teehee.wire.client import Client
 from teehee.wire.messages import Event
 
 Json = Any
+ARRIVAL_SECONDS = 0.02
 log = get_logger()
 
 
@@ -22,6 +24,8 @@ class Doorway:
         self.mind = mind
         self.agents = agents
         self.closed = False  # draining: what is in flight may finish, nothing new comes in
+        self._arriving: Counter[tuple[str, str]] = Counter()  # events on their way, by (agent, principal)
+        self._leaving: set[tuple[str, str]] = set()  # who is being forgotten: nothing of theirs comes in meanwhile
 
     async def receive(self, event: Event) -> bool:
         """True when the event is new, False when it was known. Raises Unavailable when either stays away.
@@ -32,6 +36,36 @@ class Doorway:
             raise ConfigError(f"no agent {event.agent!r} runs here")
         if self.closed:
             raise Unavailable("this agent is stopping and takes no new messages", code="stopping")
+        person = (event.agent, event.principal)
+        if person in self._leaving:
+            raise Unavailable("you are being forgotten just now; say it again in a moment", code="forgetting")
+        self._arriving[person] += 1
+        try:
+            return await self._keep(event)
+        finally:
+            self._arriving[person] -= 1
+            if not self._arriving[person]:
+                del self._arriving[person]
+
+    async def forget(self, agent: str, principal: str) -> Json:
+        """Has mind and vault forget a person; gives the receipt of it, {} when nothing was kept of them.
+
+        `principal` is who asked, as their own connector knows them: nobody else's word counts. Safe to repeat.
+        """
+        person = (agent, principal)
+        if person in self._leaving:
+            raise Unavailable("you are being forgotten already", code="forgetting")
+        self._leaving.add(person)
+        try:
+            while self._arriving[person]:  # noqa: ASYNC110 - rare, and over in milliseconds
+                await asyncio.sleep(ARRIVAL_SECONDS)  # an event in the air is taken down with the rest
+            who = {"agent": agent, "principal": principal}
+            await self.mind.call("person.forget", who)
+            return await self.vault.call("person.forget", who)
+        finally:
+            self._leaving.discard(person)
+
+    async def _keep(self, event: Event) -> bool:
         failpoints.hit("gate.event.received")
         witness = {
             "agent": event.agent,

@@ -37,7 +37,7 @@ class Afterwards:
         self.agents = agents
         self._by_effect: dict[str, _Open] = {}
         self._early: dict[str, str] = {}  # outcomes that came before the turn knew its effects
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Row] = {}
 
     def expect(self, row: Row, effects: list[Effect]) -> None:
         """These effects are committed; their outcomes will be told."""
@@ -67,13 +67,27 @@ class Afterwards:
             for item in told["settled"]:
                 self.heard(strict.parse(Settled, item, "settled"))
 
+    async def forget(self, agent: str, principal: str) -> None:
+        """Drops what waits for its outcome or is being judged of this person's messages."""
+
+        def theirs(row: Row) -> bool:
+            return (row.event.agent, row.event.principal) == (agent, principal)
+
+        for effect in [effect for effect, waiting in self._by_effect.items() if theirs(waiting.row)]:
+            del self._by_effect[effect]
+        running = [task for task, row in self._tasks.items() if theirs(row)]
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+
     def _settle(self, effect: str, state: str) -> None:
         open_turn = self._by_effect.pop(effect)
         open_turn.settled[effect] = state
         if len(open_turn.settled) == len(open_turn.effects):
             task = asyncio.get_running_loop().create_task(self._finish(open_turn))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[task] = open_turn.row
+            task.add_done_callback(self._tasks.pop)
 
     async def _finish(self, done: _Open) -> None:
         """Remembers what was delivered, ends the row, lets the evaluators see it."""

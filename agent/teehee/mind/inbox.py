@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from teehee import ids
 from teehee.errors import AskAgain, Unavailable
 from teehee.log import get_logger
 from teehee.mind import respond
@@ -14,6 +15,7 @@ from teehee.mind import turn as turns
 from teehee.mind.afterwards import Afterwards
 from teehee.mind.agent import Agent
 from teehee.plugin import Spoken
+from teehee.store import forgetting
 from teehee.store.mind_store import Memory, MindStore, Row
 from teehee.wire import failpoints, strict
 from teehee.wire.messages import Effect, Ended, Event
@@ -41,7 +43,7 @@ class Inbox:
         self.tell = tell
         self._slots = asyncio.Semaphore(parallel)
         self._queues: dict[str, deque[Row]] = {}
-        self._workers: set[asyncio.Task[None]] = set()
+        self._workers: dict[str, asyncio.Task[None]] = {}
         self._tries: dict[int, int] = {}  # row -> how often its turn was postponed
         self._closing = False
 
@@ -89,6 +91,39 @@ class Inbox:
         if rows:
             log.info("inbox_recovered", rows=len(rows))
 
+    # -- forgetting
+
+    async def forget(self, params: dict[str, Json]) -> Json:
+        """The gate's `person.forget`: returns once nothing of that person is left in memory or in any file."""
+        person = strict.parse(_Person, params)
+        for room in list(self._queues):
+            if room.startswith(f"{person.agent}/") and any(_is_of(row, person) for row in self._queues[room]):
+                await self._drop(room, person)
+        await self.afterwards.forget(person.agent, person.principal)
+        entity = ids.create_unique_uuid(person.agent, person.principal)
+        gone = await self.store.commit.run(
+            lambda: forgetting.forget(self.store, person.agent, person.principal, entity)
+        )
+        self.store.truncate()
+        turns.message_of.cache_clear()
+        self.desk.recent.forget(gone.rooms)
+        log.info("person_forgotten", memories=gone.memories, messages=gone.messages)
+        return {"memories": gone.memories, "messages": gone.messages}
+
+    async def _drop(self, room: str, person: "_Person") -> None:
+        """Takes this person's messages out of a room's queue, and ends the turn if it is about one of them."""
+        queue, worker = self._queues[room], self._workers[room]
+        if _is_of(queue[0], person):
+            worker.cancel()
+            await asyncio.wait({worker})
+        for row in [row for row in queue if _is_of(row, person)]:
+            queue.remove(row)
+            self._unmark(row)
+        if worker.done() and queue:
+            self._serve(room, queue)
+        elif worker.done():
+            self._queues.pop(room, None)
+
     # -- the rooms
 
     def _enqueue(self, row: Row) -> None:
@@ -97,13 +132,13 @@ class Inbox:
         if queue is not None:
             queue.append(row)
             return
-        self._queues[room] = deque([row])
-        worker = asyncio.get_running_loop().create_task(self._work(room))
-        self._workers.add(worker)
-        worker.add_done_callback(self._workers.discard)
+        self._serve(room, deque([row]))
 
-    async def _work(self, room: str) -> None:
-        queue = self._queues[room]
+    def _serve(self, room: str, queue: deque[Row]) -> None:
+        self._queues[room] = queue
+        self._workers[room] = asyncio.get_running_loop().create_task(self._work(room, queue))
+
+    async def _work(self, room: str, queue: deque[Row]) -> None:
         while queue and not self._closing:
             async with self._slots:
                 pause = await self._turn(queue[0])
@@ -111,7 +146,7 @@ class Inbox:
                 queue.popleft()
             else:
                 await asyncio.sleep(pause)
-        del self._queues[room]
+        del self._queues[room], self._workers[room]
 
     async def _turn(self, row: Row) -> float | None:
         """Runs a row's turn; None when it has ended, else the seconds to wait before it is tried again."""
@@ -164,18 +199,20 @@ class Inbox:
 
     def _heard(self, row: Row) -> None:
         """The message is past now: later turns see it among what was said."""
-        self._tries.pop(row.seq, None)
-        event = row.event
-        message = turns.message_of(event)
+        message = turns.message_of(row.event)
         self.desk.recent.add(message.room_id, message.agent_id, Spoken(message.name, message.text, own=False))
-        self.desk.recent.waiting.discard(message.id)
-        self.desk.recent.reopened.discard(event.event)
+        self._unmark(row)
+
+    def _unmark(self, row: Row) -> None:
+        self._tries.pop(row.seq, None)
+        self.desk.recent.waiting.discard(turns.message_of(row.event).id)
+        self.desk.recent.reopened.discard(row.event.event)
 
     async def close(self, seconds: float) -> None:
         """Finishes the turns that are running, or gives up on them after `seconds`: their rows stay open."""
         self._closing = True
         if self._workers:
-            _, late = await asyncio.wait(self._workers, timeout=seconds)
+            _, late = await asyncio.wait(self._workers.values(), timeout=seconds)
             for worker in late:
                 worker.cancel()
 
@@ -200,6 +237,16 @@ class Inbox:
             {"at": m.created_at, "text": str(m.content.get("text", ""))} for m in found if m.entity_id != asked.agent
         ]
         return said[: asked.limit][::-1]
+
+
+def _is_of(row: Row, person: "_Person") -> bool:
+    return (row.event.agent, row.event.principal) == (person.agent, person.principal)
+
+
+@dataclass(frozen=True, slots=True)
+class _Person:
+    agent: str
+    principal: str
 
 
 @dataclass(frozen=True, slots=True)

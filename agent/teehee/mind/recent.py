@@ -1,6 +1,7 @@
 """The last lines of each room, in memory: a reply is known here before its delivery is."""
 
 from collections import OrderedDict
+from collections.abc import Iterable
 
 from teehee.plugin import Spoken
 from teehee.store.mind_store import MindStore
@@ -25,6 +26,11 @@ class Recent:
 
     def add(self, room_id: str, agent_id: str, line: Spoken) -> None:
         self._ring(room_id, agent_id).add(line)
+
+    def forget(self, rooms: Iterable[str]) -> None:
+        """Drops these rooms: they are read from the store again when they are next heard of."""
+        for room in rooms:
+            self._rooms.pop(room, None)
 
     def _ring(self, room_id: str, agent_id: str) -> "_Ring":
         ring = self._rooms.get(room_id)

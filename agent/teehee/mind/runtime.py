@@ -60,6 +60,7 @@ async def serve(settings: boot.MindBoot, life: child.Life) -> None:
 
         inbox = Inbox(desk, agents, afterwards, tell, settings.rooms_in_parallel)
         methods = {"event.accept": inbox.accept, "room.history": inbox.history, "turn.show": inbox.show}
+        methods["person.forget"] = inbox.forget
         server = Server("gate", sockets / "mind.sock", methods, log.info)
         await inbox.recover()
         await server.start()

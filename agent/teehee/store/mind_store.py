@@ -43,15 +43,20 @@ class MindStore:
     def __init__(self, path: Path) -> None:
         self.db: sqlite3.Connection = commit.open_database(path, what="mind's store")
         commit.migrate(self.db, schema.MIGRATIONS, what="mind's store")
-        self.commit = commit.GroupCommit(self.db, on_undo=self._forget_known)
+        self.commit = commit.GroupCommit(self.db, on_undo=self.forget_known)
         self._known: set[tuple[str, str]] = set()  # (room, entity) pairs whose rows are there
+
+    def truncate(self) -> None:
+        """Empties the write-ahead log, which holds pages as they were before."""
+        self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         self.commit.close()
-        self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.truncate()
         self.db.close()
 
-    def _forget_known(self) -> None:
+    def forget_known(self) -> None:
+        """Drops what is remembered of which rows are there."""
         self._known.clear()
 
     # -- the inbox

@@ -44,6 +44,11 @@ class About:
 
 
 @dataclass(frozen=True, slots=True)
+class Forget:
+    agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """Ids of messages now on the screen: their outcome is written."""
 
@@ -68,6 +73,7 @@ class TerminalConnector:
             "seen": self.seen,
             "about": self.about,
             "receipt": self.receipt,
+            "forget": self.forget,
         }
 
     def agents(self, params: Params) -> Json:
@@ -92,6 +98,11 @@ class TerminalConnector:
         asked = strict.parse(About, params)
         face = self.conversation.face(asked.agent)
         return asdict(await self.conversation.about(face, self._guest(asked.room), asked.id))
+
+    async def forget(self, params: Params) -> Json:
+        """Forgets whoever this terminal belongs to, in all of their rooms here; gives the receipt of it."""
+        asked = strict.parse(Forget, params)
+        return await self.conversation.forget(self.conversation.face(asked.agent), self._guest("main"))
 
     async def receipt(self, params: Params) -> Json:
         return await self.public.call("receipt", params)

@@ -73,6 +73,13 @@ class ChatApi:
         effects = await self.conversation.pull(face, guest, _number(request, "after"), float(_number(request, "wait")))
         return self._answer({"messages": [shown(e) for e in effects]}, session, [e.id for e in effects])
 
+    async def forget(self, request: Request) -> Response:
+        """POST /api/chat/{agent}/forget: forgets the visitor whose token this is."""
+        session = sessions.of(request)
+        if session.is_new:
+            raise Malformed("nobody is known by this token, so there is nobody to forget")
+        return reply({"receipt": await self.conversation.forget(self._face(request), self.guest(session, ""))})
+
     async def receipt(self, request: Request) -> Response:
         """GET /api/receipts/{effect}: the leaf, its audit path, the signed checkpoint."""
         effect = request.path_params["effect"]

@@ -30,6 +30,7 @@ def routes(api: ChatApi, page: ChatPage, evidence: Evidence, health: Callable[[]
             Route("/favicon.ico", Guarded(favicon), methods=["GET"]),
             Route("/api/chat/{agent}/messages", Guarded(api.post), methods=["POST"]),
             Route("/api/chat/{agent}/messages", Guarded(api.pull), methods=["GET"]),
+            Route("/api/chat/{agent}/forget", Guarded(api.forget), methods=["POST"]),
             Route("/api/receipts/{effect}", Guarded(api.receipt), methods=["GET"]),
             Route("/api/agents", Guarded(api.agents), methods=["GET"]),
             Route("/bundle.json", Guarded(evidence.bundle), methods=["GET"]),
