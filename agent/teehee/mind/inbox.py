@@ -18,7 +18,7 @@ from teehee.plugin import Spoken
 from teehee.store import forgetting
 from teehee.store.mind_store import Memory, MindStore, Row
 from teehee.wire import failpoints, strict
-from teehee.wire.messages import Effect, Ended, Event
+from teehee.wire.messages import Draft, Effect, Ended, Event
 
 Json = Any
 BACKOFF = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # seconds between tries while a model is away
@@ -26,7 +26,10 @@ log = get_logger()
 
 
 class Inbox:
-    """Accepts events durably and runs their turns. `tell` lets the gate know of turns that end without words."""
+    """Accepts events durably and runs their turns.
+
+    `tell` lets the gate know of turns that end without words, `show_draft` of words that are still being written.
+    """
 
     def __init__(
         self,
@@ -35,12 +38,14 @@ class Inbox:
         afterwards: Afterwards,
         tell: Callable[[Ended], None],
         parallel: int,
+        show_draft: Callable[[Draft], None] = lambda draft: None,
     ) -> None:
         self.desk = desk
         self.store: MindStore = desk.store
         self.agents = agents
         self.afterwards = afterwards
         self.tell = tell
+        self.show_draft = show_draft
         self._slots = asyncio.Semaphore(parallel)
         self._queues: dict[str, deque[Row]] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
@@ -162,7 +167,7 @@ class Inbox:
     async def _run(self, agent: Agent, row: Row) -> str:
         """Runs the turn; "" when its reply is committed, else the code it ended with."""
         try:
-            self._said(agent, row, await turns.run(self.desk, agent, row))
+            self._said(agent, row, await turns.run(self.desk, agent, row, self._showing(row.event)))
         except turns.Ending as ending:
             return ending.code
         except Unavailable:
@@ -171,6 +176,9 @@ class Inbox:
             log.exception("turn_failed", room=row.event.room)
             return "failed"
         return ""
+
+    def _showing(self, event: Event) -> Callable[[str], None]:
+        return lambda text: self.show_draft(Draft(event.agent, event.source, event.event, text))
 
     def _said(self, agent: Agent, row: Row, effects: list[Effect]) -> None:
         self._heard(row)

@@ -18,7 +18,7 @@ from teehee.mind.turn import Desk
 from teehee.store.mind_store import MindStore
 from teehee.wire import boot, child, failpoints, strict
 from teehee.wire.client import Client
-from teehee.wire.messages import Ended, Settled
+from teehee.wire.messages import Draft, Ended, Settled
 from teehee.wire.server import Server
 
 Json = Any
@@ -58,7 +58,10 @@ async def serve(settings: boot.MindBoot, life: child.Life) -> None:
         def tell(ended: Ended) -> None:
             server.push("turn.ended", ended.to_json())
 
-        inbox = Inbox(desk, agents, afterwards, tell, settings.rooms_in_parallel)
+        def show_draft(draft: Draft) -> None:
+            server.push("turn.draft", draft.to_json())
+
+        inbox = Inbox(desk, agents, afterwards, tell, settings.rooms_in_parallel, show_draft)
         methods = {"event.accept": inbox.accept, "room.history": inbox.history, "turn.show": inbox.show}
         methods["person.forget"] = inbox.forget
         server = Server("gate", sockets / "mind.sock", methods, log.info)

@@ -13,7 +13,7 @@ from functools import lru_cache
 from teehee import ids, lastmile
 from teehee.errors import ActionFailed, AskAgain, Refused
 from teehee.log import get_logger
-from teehee.mind import actions, models, prompt, respond
+from teehee.mind import actions, draft, models, prompt, respond
 from teehee.mind.agent import Agent
 from teehee.mind.memory import RoomMemory
 from teehee.mind.recent import Recent
@@ -45,8 +45,8 @@ class Desk:
     vault: Client
 
 
-async def run(desk: Desk, agent: Agent, row: Row, hear: models.Hear = models.unheard) -> list[Effect]:
-    """Answers one inbox row; gives the committed effects. `hear` is told the model's words while they come.
+async def run(desk: Desk, agent: Agent, row: Row, show: draft.Show = draft.unseen) -> list[Effect]:
+    """Answers one inbox row; gives the committed effects. `show` is told what the answer reads while it comes.
 
     Raises Ending when nothing is to be said, Unavailable when the model or the vault is away and the row
     should be tried again.
@@ -55,7 +55,7 @@ async def run(desk: Desk, agent: Agent, row: Row, hear: models.Hear = models.unh
     if known := await _committed(desk, row.event):
         return known
     try:
-        parts = await _decide(desk, agent, turn, row, hear)
+        parts = await _decide(desk, agent, turn, row, show)
     except AskAgain as error:
         log.warning("answer_unfit", reason=str(error))
         raise Ending("model-unfit") from error
@@ -105,8 +105,9 @@ def message_of(event: Event) -> Message:
     )
 
 
-async def _decide(desk: Desk, agent: Agent, turn: Turn, row: Row, hear: models.Hear) -> list[str]:
+async def _decide(desk: Desk, agent: Agent, turn: Turn, row: Row, show: draft.Show) -> list[str]:
     """The texts of this turn. What does not parse or may not be shown is asked again, once, with the reason."""
+    hear = draft.Draft(show, prompt.instructions(agent.character.name))
     asked = prompt.keys(prompt.arrangement(turn.character, turn.message.source))
     stable, fresh = await agent.state.stable(turn), await agent.state.fresh(turn, keys=asked)
     turn.state = State({**stable.texts, **fresh.texts}, {**stable.values, **fresh.values})
@@ -127,15 +128,24 @@ async def _decide(desk: Desk, agent: Agent, turn: Turn, row: Row, hear: models.H
     raise AssertionError("unreachable: the second attempt returns or raises")
 
 
-async def _ask(agent: Agent, turn: Turn, stable: State, fresh: State, reason: str, hear: models.Hear) -> str:
+async def _ask(agent: Agent, turn: Turn, stable: State, fresh: State, reason: str, hear: draft.Draft) -> str:
     """The brain's answer; asked once more when it wants to consult providers first."""
-    answer = await models.within(agent.brain, agent.patience, turn, stable, fresh, reason, hear)
+    answer = await _heard(agent, turn, stable, fresh, reason, hear)
     named = _providers_named(answer)
     if named and not reason and agent.state.offers(named):
         asked = prompt.keys(prompt.arrangement(turn.character, turn.message.source))
         fresh = await agent.state.fresh(turn, named, asked)
-        answer = await models.within(agent.brain, agent.patience, turn, stable, fresh, reason, hear)
+        answer = await _heard(agent, turn, stable, fresh, reason, hear)
     return answer
+
+
+async def _heard(agent: Agent, turn: Turn, stable: State, fresh: State, reason: str, hear: draft.Draft) -> str:
+    """One call of the brain, its draft shown meanwhile."""
+    hear.begin()
+    try:
+        return await models.within(agent.brain, agent.patience, turn, stable, fresh, reason, hear)
+    finally:
+        hear.end()
 
 
 def _providers_named(answer: str) -> tuple[str, ...]:

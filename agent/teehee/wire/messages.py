@@ -140,6 +140,19 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class Draft:
+    """What the answer to an event reads while it is still being written; "" takes it back. It is not said yet."""
+
+    agent: str
+    source: str
+    event: str
+    text: str
+
+    def to_json(self) -> dict[str, Json]:
+        return flat(self)
+
+
+@dataclass(frozen=True, slots=True)
 class AgentConfig:
     """One agent as its owner configures it. `slot` names its place across renames (its file, its service)."""
 
