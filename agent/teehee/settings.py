@@ -33,6 +33,10 @@ class Settings(BaseModel):
 
     data: Path = Field(default_factory=_default_data, description="folder for everything the agents keep")
     host: str = Field("127.0.0.1", description="address the web page listens on")
+    access_token: SecretStr = Field(
+        SecretStr(""),
+        description="what the web page asks visitors for; empty: one made at start when host is no loopback; open: none",
+    )
     port: int = Field(0, ge=0, le=65535, description="port of the web page; 0 takes 7337, or any free one")
     model_url: str = Field("", description="base URL of an OpenAI-shaped endpoint; empty: the classic brain")
     model: str = Field("", description="model name to ask the endpoint for")
@@ -88,6 +92,7 @@ STEERING = (
 OF_THE_RUN = (
     "data",
     "host",
+    "access_token",
     "port",
     "guest",
     "pccs_url",

@@ -49,7 +49,7 @@ async def _run(names: list[str], given: dict[str, object]) -> None:
             tell(f"{agent.character.name}: {note}")
     async with Supervisor(plan, tell) as up:
         typer.echo(
-            _opening(up.url, [agent.character.name for agent in plan.agents], plan.agents[0].brain_shown, up.trust)
+            _opening(_page(up.url, plan.access_token), [agent.character.name for agent in plan.agents], plan.agents[0].brain_shown, up.trust)
         )
         if sys.stdin.isatty():
             async with Client(plan.folder.sockets / "terminal.sock") as door:
@@ -59,6 +59,11 @@ async def _run(names: list[str], given: dict[str, object]) -> None:
             typer.echo("no terminal here, so this only serves; stop it with Ctrl-C or a TERM signal")
             await stopped.wait()
         typer.echo("stopping: finishing what is in the air …")
+
+
+def _page(url: str, token: str) -> str:
+    """The address to open in a browser; with the token, where the page asks for one."""
+    return f"{url}/?token={token}" if token else url
 
 
 def _opening(url: str, names: list[str], brain: str, trust: str) -> str:

@@ -16,14 +16,17 @@ from teehee.gate.conversation import Conversation
 from teehee.gate.doorway import Doorway
 from teehee.gate.egress import Egress
 from teehee.gate.mailroom import Mailroom, parse_due
+from teehee.gate.web.about import About
+from teehee.gate.web.access import Access
 from teehee.gate.web.api import ChatApi
 from teehee.gate.web.app import LOOPBACK, SameSite, routes
 from teehee.gate.web.evidence import Evidence
 from teehee.gate.web.page import ChatPage
+from teehee.gate.web.signals import Signals
 from teehee.log import configure, get_logger
 from teehee.wire import boot, child, failpoints, paths, strict
 from teehee.wire.client import Client
-from teehee.wire.messages import Ended
+from teehee.wire.messages import Draft, Ended
 from teehee.wire.server import Server
 
 Json = Any
@@ -51,7 +54,7 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
         faces = {face.slug: face for face in settings.faces}
         doorway = Doorway(vault, mind, frozenset(face.agent for face in settings.faces))
         conversation = Conversation(doorway, mailroom, mind, faces)
-        methods = TerminalConnector(conversation, public, url).methods()
+        methods = TerminalConnector(conversation, public, url, settings.trust).methods()
         terminal = Server("terminal", folder / "terminal.sock", methods, log.info)
         await terminal.start()
         stack.push_async_callback(terminal.close)
@@ -59,9 +62,11 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
         api = ChatApi(conversation, public)
         evidence = Evidence(conversation, public, Collateral(settings.collateral, settings.pccs))
         page = ChatPage(conversation, api, settings.trust)
-        site = routes(api, page, evidence, lambda: {"ok": True, "agents": sorted(faces)})
+        signals = Signals(conversation, api)
+        site = routes(api, page, About(conversation, api, public), evidence, signals, lambda: {"ok": True, "agents": sorted(faces)})
         hosts = LOOPBACK if settings.host in ("127.0.0.1", "localhost", "::1") else None
-        await stack.enter_async_context(_listen(SameSite(site, hosts), world))
+        guarded = Access(site, settings.access_token) if settings.access_token else site
+        await stack.enter_async_context(_listen(SameSite(guarded, hosts), world))
         stack.callback((folder / "gate.sock").unlink, missing_ok=True)
         await stack.enter_async_context(_listen(egress, paths.bind(folder / "gate.sock")))
         life.ready(url=url)
@@ -99,6 +104,8 @@ def _hear(mailroom: Mailroom) -> Any:
     def hear(method: str, params: Json) -> None:
         if method == "turn.ended":
             mailroom.ended(strict.parse(Ended, params))
+        elif method == "turn.draft":
+            mailroom.drafts.hear(strict.parse(Draft, params))
 
     return hear
 

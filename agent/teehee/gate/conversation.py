@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from teehee.gate.doorway import Doorway
+from teehee.gate.drafts import Signal
 from teehee.gate.mailroom import Answer, Mailroom
 from teehee.wire import notices, strict
 from teehee.wire.boot import Face
@@ -73,15 +74,34 @@ class Conversation:
         Raises Malformed for a text or id that cannot be taken, Unavailable when it could not be kept.
         """
         event = self._event(face, guest, text, message_id)
-        expected = self.mailroom.expect(event.agent, event.source, event.event)
+        key = (event.agent, event.source, event.event)
+        expected = self.mailroom.expect(*key)
+        self.mailroom.drafts.begin(key)  # before it is handed in: the mind may be quicker than the vault
         try:
-            new = await self.doorway.receive(event)
-            answer = Answer() if new else await self._answered(event)
+            answer = await self._taken(event)
             if answer == Answer() and wait_seconds > 0:
                 answer = await _patient(expected, min(wait_seconds, WAIT_LIMIT))
         finally:
             expected.cancel()
         return self._told(face, message_id, answer)
+
+    async def _taken(self, event: Event) -> Answer:
+        """Hands an event in; what is known of its answer when it was handed in before."""
+        key = (event.agent, event.source, event.event)
+        try:
+            new = await self.doorway.receive(event)
+            answer = Answer() if new else await self._answered(event)
+        except BaseException:
+            self.mailroom.drafts.drop(key)
+            raise
+        if answer != Answer():
+            self.mailroom.drafts.end(key)
+        return answer
+
+    async def signal(self, face: Face, guest: Guest, message_id: str, after: int, seconds: float) -> Signal:
+        """How the turn about a message of this guest's stands, once that is newer than `after`."""
+        key = (face.agent, guest.source, _event_id(guest, message_id))
+        return await self.mailroom.drafts.next(key, after, seconds)
 
     async def pull(self, face: Face, guest: Guest, after: int, wait_seconds: float) -> list[Effect]:
         """What `guest`'s room was told after the sequence number `after`."""

@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict, defaultdict
 from dataclasses import dataclass
 
-from teehee.log import get_logger
+from teehee.errors import Unavailable
 from teehee.wire.messages import Draft
 
 Key = tuple[str, str, str]  # agent, source, event
@@ -18,7 +18,6 @@ WATCHERS = 512  # at once, of all turns
 TEXT_LIMIT = 4000  # characters
 PAUSE_SECONDS = 0.03  # a mind that sends faster is not listened to
 THINKING, WRITING, ENDED = "thinking", "writing", "ended"
-log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,9 @@ class Drafts:
         self._watching = 0
 
     def begin(self, key: Key) -> None:
-        """An event came in: its agent is thinking."""
+        """An event comes in: its agent is thinking. One that came before stays as it is."""
+        if key in self._turns:
+            return
         self._set(key, THINKING, "")
         if len(self._turns) > TURNS:
             oldest, _ = self._turns.popitem(last=False)
@@ -69,16 +70,26 @@ class Drafts:
             self._heard_at.pop(key, None)
             self._set(key, ENDED, "")
 
+    def drop(self, key: Key) -> None:
+        """The event was not taken after all."""
+        self.end(key)
+        self._turns.pop(key, None)
+
     def end_agent(self, agent: str) -> None:
         """Every turn of an agent is over."""
         for key in [key for key in self._turns if key[0] == agent]:
             self.end(key)
 
     async def next(self, key: Key, after: int, seconds: float) -> Signal:
-        """The turn's signal once it is newer than `after`, or as it stands after `seconds`."""
+        """The turn's signal once it is newer than `after`, or as it stands after `seconds`.
+
+        Raises Unavailable when too many watch already.
+        """
         known = self._turns.get(key, Signal())
-        if known.number > after or known.state == ENDED or self._watching >= WATCHERS:
+        if known.number > after or known.state == ENDED:
             return known
+        if self._watching >= WATCHERS:
+            raise Unavailable(f"{WATCHERS} watch turns already", code="busy", hint="the answer comes without a draft")
         changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._watchers[key].add(changed)
         self._watching += 1

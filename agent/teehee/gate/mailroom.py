@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from teehee.errors import TeeheeError
+from teehee.gate.drafts import Drafts
 from teehee.log import get_logger
 from teehee.wire import failpoints, strict
 from teehee.wire.client import Client
@@ -37,6 +38,7 @@ class Mailroom:
     def __init__(self, vault: Client) -> None:
         self.vault = vault
         self.stopped: set[str] = set()
+        self.drafts = Drafts()
         self._events: dict[Key, set[asyncio.Future[Answer]]] = defaultdict(set)
         self._rooms: dict[Room, set[asyncio.Future[None]]] = defaultdict(set)
         self._reports: set[asyncio.Task[None]] = set()
@@ -52,17 +54,24 @@ class Mailroom:
         for effect in effects:
             by_event[effect.agent, effect.source, effect.event].append(effect)
         for key, group in by_event.items():
+            self.drafts.end(key)
             if key[0] not in self.stopped:
                 self._wake(key, Answer(tuple(group)))
                 self._stir((key[0], group[0].room))
 
     def ended(self, ended: Ended) -> None:
-        """A turn ended with nothing to show."""
-        self._wake((ended.agent, ended.source, ended.event), Answer(ended=ended.code))
+        """A turn ended with nothing to show, or will be tried again later."""
+        key = (ended.agent, ended.source, ended.event)
+        if ended.final:
+            self.drafts.end(key)
+        else:
+            self.drafts.pause(key)
+        self._wake(key, Answer(ended=ended.code))
 
     def stop(self, agent: str) -> None:
         """An owner stopped this agent: nothing of it is handed over, whoever waits is told."""
         self.stopped.add(agent)
+        self.drafts.end_agent(agent)
         for key in [key for key in self._events if key[0] == agent]:
             self._wake(key, Answer(ended="stopped"))
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from secrets import token_urlsafe
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
@@ -15,7 +16,7 @@ from teehee.character.model import Character
 from teehee.character.names import counterpart
 from teehee.character.secrets import strip_secrets
 from teehee.errors import ConfigError
-from teehee.settings import Effective, resolve, with_environment
+from teehee.settings import Effective, Settings, resolve, with_environment
 from teehee.supervisor.folder import DataFolder
 from teehee.wire import boot
 from teehee.wire.messages import AgentConfig
@@ -24,6 +25,8 @@ Json = Any
 DEFAULT_CHARACTER = "wren"
 BIO_SHOWN = 160
 BUILT_IN_PLUGINS = ("bootstrap",)
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+OPEN = "open"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class Plan:
     run: Effective
     agents: tuple[PlannedAgent, ...]
     failpoint: str = ""
+    access_token: str = field(default="", repr=False)  # what visitors of the page must show; empty: nothing
 
 
 def make(names: Sequence[str], options: Mapping[str, Json], failpoint: str = "") -> Plan:
@@ -71,7 +75,16 @@ def make(names: Sequence[str], options: Mapping[str, Json], failpoint: str = "")
         for number, reading in enumerate(characters.read(path)):
             at = slot if number == 0 else f"{slot}#{number}"
             agents.append(_planned(at, path.parent, reading, run, options, {a.slug for a in agents}))
-    return Plan(DataFolder(Path(run.settings.data).expanduser().absolute()), run, tuple(agents), failpoint)
+    folder = DataFolder(Path(run.settings.data).expanduser().absolute())
+    return Plan(folder, run, tuple(agents), failpoint, _access_token(run.settings))
+
+
+def _access_token(settings: Settings) -> str:
+    """What the page asks its visitors for: on loopback nothing, unless a token was chosen."""
+    chosen = settings.access_token.get_secret_value()
+    if chosen == OPEN:
+        return ""
+    return chosen or ("" if settings.host in LOOPBACK else token_urlsafe(32))
 
 
 def with_knowledge(plan: Plan, tell: Callable[[str], None]) -> Plan:
@@ -199,6 +212,7 @@ def gate_boot(
         plan.failpoint,
         collateral,
         run.pccs_url,
+        plan.access_token,
     )
     return asdict(message)
 

@@ -16,7 +16,8 @@ Params = dict[str, Json]
 Push = Callable[[str, str, Params], None]  # role, method, params
 
 EFFECTS_AT_ONCE = 500
-EXPIRY_MS = 24 * 3_600_000  # an undelivered message older than this is told as expired
+DAY_MS = 24 * 3_600_000
+EXPIRY_MS = DAY_MS  # an undelivered message older than this is told as expired
 
 
 class Doors:
@@ -40,6 +41,7 @@ class Doors:
             "effect.for_event": self.for_event,
             "effect.in_room": self.in_room,
             "effect.outcome": self.outcome,
+            "agent.today": self.today,
             "person.forget": self.forget,
             "secret.get": self.secret_get,
             "secret.rotate": self.secret_rotate,
@@ -102,6 +104,13 @@ class Doors:
             return {"new": settled is not None}
 
         return self.core.commit.run(settle, told)
+
+    def today(self, params: Params) -> Json:
+        """Is the agent stopped, and what came and left since midnight, UTC?"""
+        identity = self.core.identities.get(strict.parse(_AgentName, params).agent).identity
+        now = self.core.now_ms()
+        messages, replies = self.core.ledger.counted(identity.agent, now - now % DAY_MS)
+        return {"stopped": identity.stopped, "messages_today": messages, "replies_today": replies}
 
     async def forget(self, params: Params) -> Json:
         """Forgets a person at one agent; the gate's word is that they asked for it themselves.
@@ -184,6 +193,11 @@ class _RoomQuestion:
     limit: int = 50
     open_only: bool = False
     latest: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _AgentName:
+    agent: str
 
 
 @dataclass(frozen=True, slots=True)

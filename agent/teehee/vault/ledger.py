@@ -247,6 +247,12 @@ class Ledger:
                 found.append(Settled(*row))
         return found
 
+    def counted(self, agent: str, since: int) -> tuple[int, int]:
+        """How many events came and how many effects were committed since then."""
+        (events,) = self.db.execute("SELECT COUNT(*) FROM events WHERE agent=? AND at>=?", (agent, since)).fetchone()
+        (effects,) = self.db.execute("SELECT COUNT(*) FROM effects WHERE agent=? AND at>=?", (agent, since)).fetchone()
+        return events, effects
+
     def receipt_row(self, effect: str) -> tuple[str, int, int | None, str, int]:
         """Where an effect stands in the log: (agent, intent leaf, outcome leaf or None, state, forgotten at or 0)."""
         row = self.db.execute(

@@ -59,6 +59,7 @@ class GateBoot:
     failpoint: str = ""
     collateral: str = ""  # a simulator's word on its own quotes, in JSON
     pccs: str = ""  # where Intel's word on real ones is fetched
+    access_token: str = field(default="", repr=False)  # whoever wants to talk must show it; empty: everybody may
 
 
 @dataclass(frozen=True, slots=True)

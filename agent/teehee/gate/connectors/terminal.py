@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from teehee.wire.server import Handler
 Json = Any
 Params = dict[str, Json]
 SOURCE = "terminal"
+WATCH_LIMIT = 30.0  # seconds
 ROOM_SHAPE = re.compile(r"[a-z0-9-]{1,64}")
 
 
@@ -37,6 +39,17 @@ class Pull:
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """The message watched, and the number of the last signal seen."""
+
+    id: str
+    agent: str = ""
+    room: str = "main"
+    after: int = 0
+    wait: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
 class About:
     id: str
     agent: str = ""
@@ -44,7 +57,7 @@ class About:
 
 
 @dataclass(frozen=True, slots=True)
-class Forget:
+class Named:
     agent: str = ""
 
 
@@ -58,10 +71,12 @@ class Seen:
 class TerminalConnector:
     """Delivery is exactly once: a message is shown by id and settled by the terminal's own word."""
 
-    def __init__(self, conversation: Conversation, public: Client, url: str) -> None:
+    def __init__(self, conversation: Conversation, public: Client, url: str, trust: str) -> None:
         self.conversation = conversation
         self.public = public
         self.url = url
+        self.trust = trust
+        self.began = time.time()
         # The socket's mode lets in this user only, so this is who speaks.
         self.principal = f"terminal:{os.getuid()}"
 
@@ -70,10 +85,12 @@ class TerminalConnector:
             "agents": self.agents,
             "say": self.say,
             "pull": self.pull,
+            "signal": self.signal,
             "seen": self.seen,
             "about": self.about,
             "receipt": self.receipt,
             "forget": self.forget,
+            "status": self.status,
         }
 
     def agents(self, params: Params) -> Json:
@@ -89,6 +106,12 @@ class TerminalConnector:
         face = self.conversation.face(asked.agent)
         return [shown(e) for e in await self.conversation.unseen(face, self._guest(asked.room), asked.wait)]
 
+    async def signal(self, params: Params) -> Json:
+        """How the turn about a message stands: thinking, writing with a draft, or ended."""
+        asked = strict.parse(Watch, params)
+        face, guest = self.conversation.face(asked.agent), self._guest(asked.room)
+        return asdict(await self.conversation.signal(face, guest, asked.id, asked.after, min(asked.wait, WATCH_LIMIT)))
+
     async def seen(self, params: Params) -> Json:
         """Returns once the outcomes are written, so that a receipt asked for next shows them."""
         await self.conversation.mailroom.confirm(strict.parse(Seen, params).ids)
@@ -101,8 +124,24 @@ class TerminalConnector:
 
     async def forget(self, params: Params) -> Json:
         """Forgets whoever this terminal belongs to, in all of their rooms here; gives the receipt of it."""
-        asked = strict.parse(Forget, params)
+        asked = strict.parse(Named, params)
         return await self.conversation.forget(self.conversation.face(asked.agent), self._guest("main"))
+
+    async def status(self, params: Params) -> Json:
+        """How an agent stands; asks the vault only, so it works whatever the mind or its model do."""
+        face = self.conversation.face(strict.parse(Named, params).agent)
+        today = await self.conversation.mailroom.vault.call("agent.today", {"agent": face.agent})
+        signed = await self.public.call("checkpoint", {"agent": face.agent})
+        return {
+            **asdict(face),
+            **today,
+            "url": self.url,
+            "trust": self.trust,
+            "up_seconds": int(time.time() - self.began),
+            "checkpoint": signed["checkpoint"],
+            "origin": signed["origin"],
+            "log_key": signed["key"],
+        }
 
     async def receipt(self, params: Params) -> Json:
         return await self.public.call("receipt", params)

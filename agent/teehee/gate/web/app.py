@@ -8,14 +8,24 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from teehee.gate.web.about import About
 from teehee.gate.web.api import ChatApi, Guarded, reply
 from teehee.gate.web.evidence import Evidence
-from teehee.gate.web.page import ChatPage, refusal
+from teehee.gate.web.layout import refusal
+from teehee.gate.web.page import ChatPage
+from teehee.gate.web.signals import Signals
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
-def routes(api: ChatApi, page: ChatPage, evidence: Evidence, health: Callable[[], dict[str, Any]]) -> Router:
+def routes(
+    api: ChatApi,
+    page: ChatPage,
+    about: About,
+    evidence: Evidence,
+    signals: Signals,
+    health: Callable[[], dict[str, Any]],
+) -> Router:
     async def healthz(request: Request) -> Response:
         """GET /healthz: is this process serving, and whom does it reach?"""
         state = health()
@@ -30,12 +40,17 @@ def routes(api: ChatApi, page: ChatPage, evidence: Evidence, health: Callable[[]
             Route("/favicon.ico", Guarded(favicon), methods=["GET"]),
             Route("/api/chat/{agent}/messages", Guarded(api.post), methods=["POST"]),
             Route("/api/chat/{agent}/messages", Guarded(api.pull), methods=["GET"]),
+            Route("/api/chat/{agent}/signals", Guarded(signals.watch), methods=["GET"]),
             Route("/api/chat/{agent}/forget", Guarded(api.forget), methods=["POST"]),
             Route("/api/receipts/{effect}", Guarded(api.receipt), methods=["GET"]),
             Route("/api/agents", Guarded(api.agents), methods=["GET"]),
             Route("/bundle.json", Guarded(evidence.bundle), methods=["GET"]),
             Route("/chat/{agent}/verify", Guarded(evidence.verify, refusal), methods=["GET"]),
             Route("/chat/{agent}/bundle.json", Guarded(evidence.bundle), methods=["GET"]),
+            Route("/chat/{agent}/receipts/{effect}", Guarded(about.receipt, refusal), methods=["GET"]),
+            Route("/chat/{agent}/why/{effect}", Guarded(about.why, refusal), methods=["GET"]),
+            Route("/chat/{agent}/forget", Guarded(about.ask_to_forget, refusal), methods=["GET"]),
+            Route("/chat/{agent}/forget", Guarded(about.forget, refusal), methods=["POST"]),
             Route("/chat/{agent}", Guarded(page.show, refusal), methods=["GET"]),
             Route("/chat/{agent}", Guarded(page.say, refusal), methods=["POST"]),
             Route("/static/{name}", Guarded(page.static), methods=["GET"]),

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from teehee.evidence import bundle, statement
 from teehee.gate.collateral import Collateral
 from teehee.gate.conversation import Conversation
-from teehee.gate.web.page import e, page
+from teehee.gate.web.layout import e, facts, inner_head, page
 from teehee.wire.boot import Face
 from teehee.wire.client import Client
 from teehee.wire.strict import Malformed
@@ -73,19 +73,18 @@ def _shown(face: Face, said: statement.Statement, address: str) -> str:
         ("policy", said.policy_hash), *wallets, *accounts, ("key id", said.key_id),
         ("log", f"{said.log_size} leaves, root {said.log_root}"), ("last seen", _day(said.issued_at)),
     ]  # fmt: skip
-    table = "".join(f"<tr><th>{e(name)}</th><td><code>{e(value)}</code></td></tr>" for name, value in rows)
     is_dev = said.trust == "dev"
     trust, shown = (DEVELOPMENT, SHOWN_IN_DEVELOPMENT) if is_dev else (HARDWARE, SHOWN)
     command = f"teehee verify {address}" + (" --dev-root DATA/dev-root.pem" if is_dev else "")
     bundle_at = f'<a href="/chat/{e(face.slug)}/bundle.json">the bundle</a>'
     return (
-        f'<header><h1>Verify {e(face.name)}</h1><p class="trust">trust: {e(said.trust)} · {e(trust)}</p></header>'
+        f"{inner_head(face, f'Verify {face.name}', f'trust: {said.trust} · {trust}')}"
         f"<main><p>This page comes from the agent, so it proves nothing by itself. Check it from a machine of your own:"
         f"</p><pre>{e(command)}</pre><p>or take {bundle_at}, one file with "
         f"everything a check needs, and do it by hand.</p><h2>What it states, under its machine&#x27;s signature</h2>"
-        f'<table class="facts">{table}</table><h2>What a check shows</h2><ul>{_items(shown)}</ul>'
+        f"{facts(rows)}<h2>What a check shows</h2><ul>{_items(shown)}</ul>"
         f"<h2>What it does not show</h2><ul>{_items(NOT_SHOWN)}</ul>"
-        f'<p><a href="/chat/{e(face.slug)}">Back to the conversation</a></p></main>'
+        "</main>"
     )
 
 

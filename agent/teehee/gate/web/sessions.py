@@ -33,5 +33,8 @@ def of(request: HTTPConnection) -> Session:
 
 
 def cookie(session: Session) -> str:
-    """The Set-Cookie value: for this site only, out of scripts' reach, for a year."""
-    return f"{COOKIE}={session.token}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Strict"
+    """The Set-Cookie value: out of scripts' reach, for a year.
+
+    Lax, not Strict: whoever follows a link to this page keeps their talk. Writes from other sites are refused anyway.
+    """
+    return f"{COOKIE}={session.token}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax"

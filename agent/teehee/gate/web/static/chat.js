@@ -1,30 +1,61 @@
 "use strict";
-// Spares the reload: posts the form as JSON and pulls what comes after. Without this file the form still works.
+// Spares the reload: posts the form as JSON, shows the draft while it is written and pulls what comes after.
+// Without this file the form still works.
 const talk = document.getElementById("talk");
+const draft = document.getElementById("draft");
 const form = document.getElementById("say");
 const box = document.getElementById("text");
 const notice = document.querySelector(".notice");
-const url = `/api/chat/${talk.dataset.agent}/messages`;
+const page = `/chat/${talk.dataset.agent}`;
+const url = `/api${page}/messages`;
 let after = Number(talk.dataset.after);
+let waiting = 0; // messages without an answer yet
 
-function show(who, text, effect) {
-  if (effect && document.getElementById(effect)) return;
+function element(name, facts, ...inside) {
+  const made = Object.assign(document.createElement(name), facts);
+  made.append(...inside);
+  return made;
+}
+
+function clock(time) {
+  const when = new Date(time.dateTime);
+  time.textContent = when.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  time.title = when.toLocaleString();
+}
+
+function atEnd() {
+  const root = document.documentElement;
+  return root.scrollHeight - root.scrollTop - root.clientHeight < 120;
+}
+
+function toEnd() {
+  document.documentElement.scrollTop = document.documentElement.scrollHeight;
+}
+
+function show(who, text, message) {
+  if (message && document.getElementById(message.id)) return;
   talk.querySelector(".hint")?.remove();
-  const item = document.createElement("li");
-  item.className = who;
-  const words = document.createElement("p");
-  words.textContent = text;
-  item.append(words);
-  if (effect) {
-    item.id = effect;
-    const receipt = document.createElement("a");
-    receipt.className = "receipt";
-    receipt.href = `/api/receipts/${effect}`;
-    receipt.textContent = "receipt";
-    item.append(" ", receipt);
+  const item = element("li", { className: who }, element("p", { textContent: text }));
+  if (message) {
+    item.id = message.id;
+    const time = element("time", { dateTime: new Date(message.at).toISOString() });
+    clock(time);
+    const links = ["receipt", "why"].map((name) =>
+      element("a", { className: name, textContent: name, href: `${page}/${name === "why" ? "why" : "receipts"}/${message.id}` }),
+    );
+    item.append(element("p", { className: "meta" }, time, ...links));
   }
+  const follow = who === "you" || atEnd();
   talk.append(item);
-  item.scrollIntoView({ block: "end" });
+  if (follow) toEnd();
+}
+
+function write(state, text) {
+  const follow = atEnd();
+  draft.hidden = !state;
+  draft.className = `agent ${state}`;
+  draft.firstChild.textContent = text;
+  if (follow) toEnd();
 }
 
 function tell(text) {
@@ -33,7 +64,19 @@ function tell(text) {
 }
 
 function take(messages) {
-  for (const message of messages) show("agent", message.text, message.id);
+  if (messages.length) write("", "");
+  for (const message of messages) show("agent", message.text, message);
+}
+
+// What the agent is writing now: signals, not messages. They end when the turn does.
+function watch(id) {
+  const signals = new EventSource(`/api${page}/signals?id=${encodeURIComponent(id)}`);
+  const until = (state) => (event) => write(state, JSON.parse(event.data).text);
+  signals.addEventListener("thinking", until("thinking"));
+  signals.addEventListener("writing", until("writing"));
+  signals.addEventListener("ended", () => signals.close());
+  signals.onerror = () => signals.close(); // the answer comes without them
+  return signals;
 }
 
 async function send(text, id) {
@@ -60,21 +103,38 @@ form.addEventListener("submit", async (event) => {
   const id = form.elements.id.value;
   form.elements.id.value = crypto.randomUUID ? crypto.randomUUID() : String(Math.random()).slice(2);
   box.value = "";
+  grow();
   tell("");
   show("you", text);
+  waiting++;
+  write("thinking", "");
+  const signals = watch(id);
   const told = await send(text, id);
+  signals.close();
+  waiting--;
+  if (!waiting) write("", "");
   if (told.error) {
+    talk.lastElementChild?.remove();
     box.value = text;
     form.elements.id.value = id;
+    grow();
     tell(told.error.message);
   } else {
     tell(told.notice || "");
     take(told.messages);
   }
+  box.focus();
 });
 
+function grow() {
+  box.style.height = "auto";
+  box.style.height = `${box.scrollHeight + 2}px`;
+}
+
+box.addEventListener("input", grow);
 box.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && !event.shiftKey) {
+  const phone = matchMedia("(pointer: coarse)").matches; // there, Enter makes a line and the button sends
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing && !phone) {
     event.preventDefault();
     form.requestSubmit();
   }
@@ -97,4 +157,7 @@ async function listen() {
     await new Promise((done) => setTimeout(done, 2000));
   }
 }
+
+for (const time of talk.querySelectorAll("time")) clock(time);
+toEnd();
 listen();
