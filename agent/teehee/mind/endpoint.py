@@ -8,7 +8,7 @@ import aiohttp
 import yarl
 
 from teehee.errors import AskAgain, Unavailable
-from teehee.mind import prompt
+from teehee.mind import notes, prompt
 from teehee.plugin import State, Turn
 from teehee.wire import boot, paths
 
@@ -78,6 +78,16 @@ def _content(content: bytes) -> str:
         text = value["choices"][0]["message"]["content"]
     except (ValueError, KeyError, IndexError, TypeError, RecursionError):
         raise Unavailable("the model's answer is no chat completion", code="model-down", retry_after=5.0) from None
+    _note_usage(value.get("usage"))
     if not isinstance(text, str) or not text.strip():
         raise AskAgain("it was empty")
     return text.encode("utf-8", "replace").decode()
+
+
+def _note_usage(usage: Json) -> None:
+    """What the call cost, where the endpoint says so in numbers."""
+    if not isinstance(usage, dict):
+        return
+    read, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if type(read) is int and type(written) is int and 0 <= min(read, written) and max(read, written) < 1 << 40:
+        notes.now().tokens(read, written)

@@ -44,6 +44,15 @@ class About:
 
 
 @dataclass(frozen=True, slots=True)
+class Why:
+    """`id` is a message's, an event's or an effect's; empty for the agent's latest turn."""
+
+    id: str = ""
+    agent: str = ""
+    room: str = "main"
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """Ids of messages now on the screen: their outcome is written."""
 
@@ -68,6 +77,7 @@ class TerminalConnector:
             "seen": self.seen,
             "about": self.about,
             "receipt": self.receipt,
+            "why": self.why,
         }
 
     def agents(self, params: Params) -> Json:
@@ -95,6 +105,11 @@ class TerminalConnector:
 
     async def receipt(self, params: Params) -> Json:
         return await self.public.call("receipt", params)
+
+    async def why(self, params: Params) -> Json:
+        """What an answer was made of, step by step; this user may ask about any room."""
+        asked = strict.parse(Why, params)
+        return await self.conversation.why_of(self.conversation.face(asked.agent), self._guest(asked.room), asked.id)
 
     def _guest(self, room: str) -> Guest:
         if not ROOM_SHAPE.fullmatch(room):
