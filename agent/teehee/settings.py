@@ -5,6 +5,7 @@ then the default. Nobody else in teehee reads the environment.
 """
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,7 +36,7 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", description="address the web page listens on")
     access_token: SecretStr = Field(
         SecretStr(""),
-        description="what the web page asks visitors for; empty: one made at start when host is no loopback; open: none",
+        description="what the web page asks for; empty: made at start, unless host is loopback; open: nothing",
     )
     port: int = Field(0, ge=0, le=65535, description="port of the web page; 0 takes 7337, or any free one")
     model_url: str = Field("", description="base URL of an OpenAI-shaped endpoint; empty: the classic brain")
@@ -53,6 +54,13 @@ class Settings(BaseModel):
     legacy_env: bool = Field(False, description="CHARACTER.<NAME>.X as Eliza 0.x has it: the file wins over it")
     plugin_path: str = Field("", description="a further folder to look for plugins in (development only)")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much the logs tell")
+
+    @field_validator("access_token")
+    @classmethod
+    def _fit_for_a_cookie(cls, value: SecretStr) -> SecretStr:
+        if (given := value.get_secret_value()) and given != "open" and not re.fullmatch(r"[\w-]{16,128}", given, re.A):
+            raise ValueError("expected 16 to 128 letters, digits, '_' or '-', or the word open")
+        return value
 
     @field_validator("model_url")
     @classmethod
@@ -257,8 +265,11 @@ def steering(environ: Mapping[str, str] | None = None) -> list[str]:
     return [name for name in STEERING if name in environ]
 
 
+WHERE_SECRETS_ARE = {"model_key": "set (in the vault)"}
+
+
 def shown(name: str, value: Json) -> str:
     """A setting as people may see it: secrets as set or not set."""
     if isinstance(value, SecretStr):
-        return "set (in the vault)" if value.get_secret_value() else "not set"
+        return WHERE_SECRETS_ARE.get(name, "set") if value.get_secret_value() else "not set"
     return str(value)

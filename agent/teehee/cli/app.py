@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from teehee import __version__
-from teehee.cli import ask, character, chat, config, doctor, log, plugins, run, simulator, stop, verify
+from teehee.cli import ask, character, chat, config, doctor, log, plugins, replay, run, simulator, stop, trace, verify
 
 
 def build() -> typer.Typer:
@@ -32,6 +32,8 @@ def build() -> typer.Typer:
         chat.chat,
         ask.ask,
         log.log,
+        trace.trace,
+        replay.replay,
         stop.stop,
         stop.resume,
         verify.verify,

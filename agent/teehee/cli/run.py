@@ -49,7 +49,12 @@ async def _run(names: list[str], given: dict[str, object]) -> None:
             tell(f"{agent.character.name}: {note}")
     async with Supervisor(plan, tell) as up:
         typer.echo(
-            _opening(_page(up.url, plan.access_token), [agent.character.name for agent in plan.agents], plan.agents[0].brain_shown, up.trust)
+            _opening(
+                _page(up.url, plan.access_token),
+                [agent.character.name for agent in plan.agents],
+                plan.agents[0].brain_shown,
+                up.trust,
+            )
         )
         if sys.stdin.isatty():
             async with Client(plan.folder.sockets / "terminal.sock") as door:

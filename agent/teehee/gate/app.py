@@ -63,7 +63,14 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
         evidence = Evidence(conversation, public, Collateral(settings.collateral, settings.pccs))
         page = ChatPage(conversation, api, settings.trust)
         signals = Signals(conversation, api)
-        site = routes(api, page, About(conversation, api, public), evidence, signals, lambda: {"ok": True, "agents": sorted(faces)})
+        site = routes(
+            api,
+            page,
+            About(conversation, api, public),
+            evidence,
+            signals,
+            lambda: {"ok": True, "agents": sorted(faces)},
+        )
         hosts = LOOPBACK if settings.host in ("127.0.0.1", "localhost", "::1") else None
         guarded = Access(site, settings.access_token) if settings.access_token else site
         await stack.enter_async_context(_listen(SameSite(guarded, hosts), world))

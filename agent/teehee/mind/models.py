@@ -82,6 +82,14 @@ def choose(agent: boot.MindAgent, character: Character, offered: Sequence[ModelH
     return Classic(character)
 
 
+def described(agent: boot.MindAgent, offered: Sequence[ModelHandler]) -> dict[str, Json]:
+    """Which model answers, and its settings, for whoever asks why an answer came out so."""
+    if asked := agent.brain if agent.brain.rule else None:
+        settings = {"temperature": asked.temperature, "max_tokens": asked.max_tokens}
+        return {"kind": "endpoint", "name": asked.model, **settings}
+    return {"kind": "plugin" if offered else "classic", "name": "", "temperature": None, "max_tokens": None}
+
+
 async def within(
     brain: Brain, seconds: float, turn: Turn, stable: State, fresh: State, reason: str, hear: Hear = unheard
 ) -> str:

@@ -62,9 +62,7 @@ async def serve(settings: boot.MindBoot, life: child.Life) -> None:
             server.push("turn.draft", draft.to_json())
 
         inbox = Inbox(desk, agents, afterwards, tell, settings.rooms_in_parallel, show_draft)
-        methods = {"event.accept": inbox.accept, "room.history": inbox.history, "turn.show": inbox.show}
-        methods["person.forget"] = inbox.forget
-        server = Server("gate", sockets / "mind.sock", methods, log.info)
+        server = Server("gate", sockets / "mind.sock", inbox.methods(), log.info)
         await inbox.recover()
         await server.start()
         stack.push_async_callback(server.close)

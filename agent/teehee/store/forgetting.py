@@ -21,6 +21,7 @@ def forget(store: MindStore, agent_id: str, principal: str, entity_id: str) -> G
     rooms = [room for (room,) in db.execute("SELECT room_id FROM participants WHERE entity_id=?", (entity_id,))]
     seqs = _memories_of(store, agent_id, entity_id, rooms)
     db.executemany("DELETE FROM memories WHERE seq=?", [(seq,) for seq in seqs])
+    store.turns.forget(entity_id)
     messages = db.execute(
         "DELETE FROM inbox WHERE agent=? AND json_extract(body, '$.principal')=?", (agent_id, principal)
     ).rowcount

@@ -3,11 +3,11 @@
 import hashlib
 import json
 import re
-from secrets import token_urlsafe
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any
 
 from teehee import character as characters

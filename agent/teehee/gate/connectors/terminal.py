@@ -62,6 +62,15 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
+class Why:
+    """`id` is a message's, an event's or an effect's; empty for the agent's latest turn."""
+
+    id: str = ""
+    agent: str = ""
+    room: str = "main"
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """Ids of messages now on the screen: their outcome is written."""
 
@@ -91,6 +100,8 @@ class TerminalConnector:
             "receipt": self.receipt,
             "forget": self.forget,
             "status": self.status,
+            "replay": self.replay,
+            "why": self.why,
         }
 
     def agents(self, params: Params) -> Json:
@@ -145,6 +156,16 @@ class TerminalConnector:
 
     async def receipt(self, params: Params) -> Json:
         return await self.public.call("receipt", params)
+
+    async def why(self, params: Params) -> Json:
+        """What an answer was made of, step by step; this user may ask about any room."""
+        asked = strict.parse(Why, params)
+        return await self.conversation.why_of(self.conversation.face(asked.agent), self._guest(asked.room), asked.id)
+
+    async def replay(self, params: Params) -> Json:
+        """Runs a turn again, dry; this user may ask about any room."""
+        asked = strict.parse(Why, params)
+        return await self.conversation.replay(self.conversation.face(asked.agent), self._guest(asked.room), asked.id)
 
     def _guest(self, room: str) -> Guest:
         if not ROOM_SHAPE.fullmatch(room):

@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from teehee.errors import VerificationError
 from teehee.evidence import receipt as receipts
 from teehee.gate.conversation import Conversation
-from teehee.gate.web import layout, sessions
+from teehee.gate.web import sessions
 from teehee.gate.web.api import EFFECT_SHAPE, ChatApi
 from teehee.gate.web.layout import e, facts, inner_head, page
 from teehee.wire.boot import Face
@@ -23,9 +23,9 @@ PROVES_NOTHING = (
     "your own."
 )
 FORGETTING = (
-    "What you said, what was said to you and what was learnt of you are deleted, in all rooms where you met, and the key "
-    "they were sealed under is destroyed. Nobody can undo it. The log keeps that replies were sent, not to whom nor what "
-    "they said: old receipts go on holding, their words cannot be shown to anyone any more."
+    "What you said, what was said to you and what was learnt of you are deleted, in every room where you met, and the "
+    "key it was sealed under is destroyed. Nobody can undo that. The log keeps that replies were sent, not to whom and "
+    "not what they said: old receipts still hold, but nobody can show their words any more."
 )
 
 
@@ -124,7 +124,8 @@ def why(made: Json) -> str:
     policy = made["policy"]
     rows = [
         ("brain", name), ("calls", f"{len(made['calls'])}, {milliseconds:.0f} ms in all"),
-        ("asked again", "; ".join(made["reasons"]) or "no"), ("actions", ", ".join(made["decision"]["actions"]) or "none"),
+        ("asked again", "; ".join(made["reasons"]) or "no"),
+        ("actions", ", ".join(made["decision"]["actions"]) or "none"),
         ("policy", f"{policy.get('verdict', '')} by {policy.get('rule', '')}".strip() if policy else "not asked"),
         ("plugins", ", ".join(made["plugins"]) or "none"),
     ]  # fmt: skip
@@ -140,7 +141,7 @@ def _bars(parts: list[Json]) -> str:
     """The prompt's parts with their sizes, each as a bar."""
     most = max((part["chars"] for part in parts), default=1)
     items = "".join(
-        f'<li><span>{e(part["name"].replace("_", " ").lower())}</span>'
+        f"<li><span>{e(part['name'].replace('_', ' ').lower())}</span>"
         f'<meter class="{"stable" if part["stable"] else "fresh"}" max="{most}" value="{part["chars"]}"></meter>'
         f"<span>{part['chars']:,}</span></li>"
         for part in parts

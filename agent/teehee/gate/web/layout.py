@@ -83,7 +83,7 @@ def inner_head(face: Face, title: str, under: str = "") -> str:
     """The head of a page about something in the conversation, with the way back to it."""
     return (
         f'<header class="inner"><p><a href="/chat/{e(face.slug)}#end">‹ {e(face.name)}</a></p>'
-        f'<h1>{e(title)}</h1>{f"<p>{e(under)}</p>" if under else ""}</header>'
+        f"<h1>{e(title)}</h1>{f'<p>{e(under)}</p>' if under else ''}</header>"
     )
 
 
