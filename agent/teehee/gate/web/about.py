@@ -123,18 +123,23 @@ def why(made: Json) -> str:
     milliseconds = sum(call["ms"] for call in made["calls"])
     policy = made["policy"]
     rows = [
-        ("brain", name), ("calls", f"{len(made['calls'])}, {milliseconds:.0f} ms in all"),
-        ("asked again", "; ".join(made["reasons"]) or "no"),
+        ("brain", name), ("asked", f"{_times(len(made['calls']))}, {milliseconds / 1000:.2f} s in all"),
+        ("asked again", "; ".join(made["reasons"]) or "no need"),
         ("actions", ", ".join(made["decision"]["actions"]) or "none"),
-        ("policy", f"{policy.get('verdict', '')} by {policy.get('rule', '')}".strip() if policy else "not asked"),
+        ("policy", f"{policy.get('verdict', '')} by {policy.get('rule', '')}" if policy else "not asked"),
         ("plugins", ", ".join(made["plugins"]) or "none"),
     ]  # fmt: skip
     memories = [(one["by"], f"{one['count']} from {one['from']}") for one in made["memories"]]
-    recalled = f"<h2>What it remembered</h2>{facts(memories)}" if memories else ""
+    recalled = f"<h2>What it remembered</h2>{facts(memories, plainly=True)}" if memories else ""
     return (
-        f'<main>{facts(rows)}<h2>What it was told</h2><p class="soft">The parts of the prompt, in order. Dark ones are '
-        f"the same all day.</p>{_bars(made['prompt'])}{recalled}</main>"
+        f'<main>{facts(rows, plainly=True)}<h2>What it was told</h2><p class="soft">The parts of the '
+        f"prompt, in order, in characters. Faint ones are new with every message.</p>"
+        f"{_bars(made['prompt'])}{recalled}</main>"
     )
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
 
 
 def _bars(parts: list[Json]) -> str:
@@ -160,4 +165,6 @@ def _forgotten(face: Face, given: Json) -> str:
         "save it if you want to be able to show it."
     )
     file = json.dumps(given, indent=1)
-    return f'<main><p class="verdict good">✓ Forgotten</p><p>{e(kept)}</p><pre>{e(file)}</pre>{again}</main>'
+    verdict = f'<p class="verdict good">✓ {e(face.name)} does not know you any more</p>'
+    shown = f"<details><summary>The receipt</summary><pre>{e(file)}</pre></details>"
+    return f"<main>{verdict}<p>{e(kept)}</p>{shown}{again}</main>"

@@ -108,8 +108,9 @@ def conversation(face: Face, trust: str, lines: list[Line], cursor: int, notice:
     note = f'<p class="notice" role="status"{"" if notice else " hidden"}>{e(notice)}</p>'
     at = f"/chat/{e(face.slug)}"
     return (
-        f'{head(face, trust)}<main><ol id="talk" data-agent="{e(face.slug)}" data-after="{cursor}" aria-live="polite">'
-        f'{empty}{items}</ol><div id="draft" class="agent" aria-hidden="true" hidden><p></p></div>{note}'
+        f'{head(face, trust)}<main class="chat"><ol id="talk" data-agent="{e(face.slug)}" data-after="{cursor}" '
+        f'aria-live="polite">{empty}{items}</ol>'
+        f'<div id="draft" class="agent" aria-hidden="true" hidden><p></p></div>{note}'
         f'<form method="post" action="{at}" id="say"><div class="box"><input type="hidden" name="id" '
         f'value="{uuid.uuid4()}"><label for="text">Message to {e(face.name)}</label><textarea id="text" name="text" '
         f'rows="1" maxlength="{TEXT_LIMIT}" placeholder="Message {e(face.name)}" required autofocus></textarea>'
@@ -132,7 +133,8 @@ def line(face: Face, said: Line) -> str:
     )
 
 
-def facts(rows: list[tuple[str, str]]) -> str:
-    """A table of names and values."""
-    table = "".join(f"<tr><th>{e(name)}</th><td><code>{e(value)}</code></td></tr>" for name, value in rows)
+def facts(rows: list[tuple[str, str]], *, plainly: bool = False) -> str:
+    """A table of names and values; `plainly` when the values are words."""
+    kind = ' class="plainly"' if plainly else ""
+    table = "".join(f"<tr><th>{e(name)}</th><td><code{kind}>{e(value)}</code></td></tr>" for name, value in rows)
     return f'<table class="facts">{table}</table>'

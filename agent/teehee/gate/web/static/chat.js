@@ -48,6 +48,7 @@ function show(who, text, message) {
   const follow = who === "you" || atEnd();
   talk.append(item);
   if (follow) toEnd();
+  return item;
 }
 
 function write(state, text) {
@@ -105,7 +106,7 @@ form.addEventListener("submit", async (event) => {
   box.value = "";
   grow();
   tell("");
-  show("you", text);
+  const said = show("you", text);
   waiting++;
   write("thinking", "");
   const signals = watch(id);
@@ -114,7 +115,7 @@ form.addEventListener("submit", async (event) => {
   waiting--;
   if (!waiting) write("", "");
   if (told.error) {
-    talk.lastElementChild?.remove();
+    said.remove();
     box.value = text;
     form.elements.id.value = id;
     grow();
