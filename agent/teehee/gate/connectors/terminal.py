@@ -62,6 +62,12 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    agent: str = ""
+    room: str = "main"
+
+
+@dataclass(frozen=True, slots=True)
 class Why:
     """`id` is a message's, an event's or an effect's; empty for the agent's latest turn."""
 
@@ -98,6 +104,7 @@ class TerminalConnector:
             "seen": self.seen,
             "about": self.about,
             "receipt": self.receipt,
+            "history": self.history,
             "forget": self.forget,
             "status": self.status,
             "replay": self.replay,
@@ -132,6 +139,19 @@ class TerminalConnector:
         asked = strict.parse(About, params)
         face = self.conversation.face(asked.agent)
         return asdict(await self.conversation.about(face, self._guest(asked.room), asked.id))
+
+    async def history(self, params: Params) -> Json:
+        """What was said last in a room and is settled, oldest first; what is still due comes by `pull`."""
+        asked = strict.parse(Past, params)
+        face, guest = self.conversation.face(asked.agent), self._guest(asked.room)
+        said = [
+            {"at": line.at, "who": "you", "id": "", "text": line.text}
+            for line in await self.conversation.history(face, guest)
+        ]
+        for effect in await self.conversation.latest(face, guest):
+            if effect.state != "due":
+                said.append({"at": effect.at, "who": "agent", "id": effect.id, "text": effect.text})
+        return sorted(said, key=lambda line: (line["at"], line["who"] != "you"))
 
     async def forget(self, params: Params) -> Json:
         """Forgets whoever this terminal belongs to, in all of their rooms here; gives the receipt of it."""
