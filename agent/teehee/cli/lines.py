@@ -4,11 +4,14 @@ import asyncio
 import contextlib
 import os
 import queue
+import select
 import sys
 import threading
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
+GOES_ON = "  … "  # the prompt of a line that goes on
+PASTE_SECONDS = 0.03  # lines that come closer than that were not typed one by one
 PASTE_OFF = "\x1b[?2004l"  # what an interrupted line editor has not put back itself
 
 
@@ -48,6 +51,9 @@ class Keyboard:
         self._readline = readline
         self._termios = termios
         self._before = termios.tcgetattr(0)
+        self._quiet = termios.tcgetattr(0)
+        self._quiet[3] &= ~(termios.ECHO | termios.ICANON)
+        self._set(self._quiet)
         self._loop = asyncio.get_running_loop()
         self._lines: asyncio.Queue[str | None] = asyncio.Queue()
         self._asked: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -79,16 +85,28 @@ class Keyboard:
         if self._prompt:
             sys.stdout.write(PASTE_OFF)
             sys.stdout.flush()
-        with contextlib.suppress(self._termios.error):
-            self._termios.tcsetattr(0, self._termios.TCSADRAIN, self._before)
+        self._set(self._before)
 
     def _read(self) -> None:
         while True:
-            try:
-                line: str | None = input(self._asked.get())
-            except EOFError:
-                line = None
+            line = self._edited(self._asked.get())
+            while line is not None and select.select([0], [], [], PASTE_SECONDS)[0]:
+                more = self._edited(GOES_ON)
+                line = line if more is None else f"{line}\n{more}"
             self._loop.call_soon_threadsafe(self._lines.put_nowait, line)
+
+    def _edited(self, prompt: str) -> str | None:
+        self._set(self._before)  # the editor echoes only where the terminal does
+        try:
+            return input(prompt)
+        except EOFError:
+            return None
+        finally:
+            self._set(self._quiet)  # keys are kept for the next prompt, and do not show among the words of a draft
+
+    def _set(self, attributes: list[Any]) -> None:
+        with contextlib.suppress(self._termios.error):
+            self._termios.tcsetattr(0, self._termios.TCSANOW, attributes)
 
 
 class Piped:

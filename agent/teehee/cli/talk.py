@@ -84,6 +84,7 @@ async def converse(door: Client, face: Json, stopped: asyncio.Event) -> None:
             await asyncio.wait({obeying, stop}, return_when=asyncio.FIRST_COMPLETED)
             if not obeying.done() or not obeying.result():
                 obeying.cancel()
+                await asyncio.wait({obeying})
                 break
     finally:
         late.cancel()
@@ -95,7 +96,7 @@ async def converse(door: Client, face: Json, stopped: asyncio.Event) -> None:
 async def _line(source: Lines) -> str | None:
     """The next line; one that ends in a backslash goes on in the next."""
     whole: list[str] = []
-    while (line := await source.next("  … " if whole else "you › ")) is not None and line.endswith("\\"):
+    while (line := await source.next(lines.GOES_ON if whole else "you › ")) is not None and line.endswith("\\"):
         whole.append(line[:-1])
     if line is None and not whole:
         return None
@@ -153,7 +154,7 @@ async def _say(screen: Screen, text: str) -> None:
 
 async def _watch(screen: Screen, saying: "asyncio.Task[Json]") -> None:
     """Shows the draft while the answer is written, and takes it away when the answer is there."""
-    with told.Draft(screen.name) as draft:
+    with told.Draft(lambda text: screen.wrapped(f"{screen.name} › {text}")) as draft:
         asked = {"agent": screen.face["slug"], "id": screen.asked, "after": 0, "wait": WATCH_SECONDS}
         while not saying.done():
             signal = asyncio.create_task(screen.door.call("signal", asked, patience=WATCH_SECONDS + 5))

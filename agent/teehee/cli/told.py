@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +31,8 @@ def dim(text: str) -> str:
 class Draft:
     """The words of an answer while they are written: faint, and gone with the context."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, wrapped: Callable[[str], str]) -> None:
+        self.wrapped = wrapped
         self._live: Live | None = None
 
     def __enter__(self) -> "Draft":
@@ -46,10 +46,9 @@ class Draft:
         if self._live is None:
             self._live = Live(console=_console(), transient=True, auto_refresh=False)
             self._live.start()
-        words = Text(f"{self.name} › {text or '…'}", style="dim")
-        rows = words.wrap(self._live.console, self._live.console.width)
+        rows = self.wrapped(text or "…").splitlines()
         most = max(shutil.get_terminal_size().lines - 3, 3)  # what has scrolled away cannot be taken back
-        self._live.update(Text("\n").join(rows[-most:]), refresh=True)
+        self._live.update(Text("\n".join(rows[-most:]), style="dim"), refresh=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -119,7 +118,8 @@ def why(found: Json, name: str) -> None:
     for label, value in _facts(found):
         facts.add_row(Text(label, style="dim"), Text(plain(value)))
     console.print(facts)
-    parts = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", title_justify="left")
+    console.print()
+    parts = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     parts.add_column("what it was told")
     parts.add_column("characters", justify="right")
     parts.add_column("")
@@ -135,7 +135,7 @@ def _facts(found: Json) -> Iterator[tuple[str, str]]:
     model, calls, policy = found["model"], found["calls"], found["policy"]
     seconds = sum(call["ms"] for call in calls) / 1000
     yield "brain", model.get("name") or model.get("kind", "unknown")
-    yield "asked", f"{_number(len(calls), 'time')}, {seconds:.2f} s{_cost(calls)}"
+    yield "asked", f"{'once' if len(calls) == 1 else f'{len(calls)} times'}, {seconds:.2f} s{_cost(calls)}"
     for reason in found["reasons"]:
         yield "again", reason
     for provider in found["providers"]:
