@@ -112,7 +112,8 @@ async def test_the_page_works_without_script(agent: Running) -> None:
         page = await browser.get("/")
         (number,) = re.findall(r'name="id" value="([^"]+)"', page.text)
         shown = await browser.post("/chat/wren", data={"id": number, "text": "good morning"})
-        (link,) = re.findall(r'href="(/api/receipts/[^"]+)"', shown.text)
+        (told,) = re.findall(r'href="(/chat/wren/receipts/[^"]+)"', shown.text)
+        (link,) = re.findall(r'href="(/api/receipts/[^"]+)"', (await browser.get(told)).text)
         found = (await browser.get(link)).json()
 
     assert page.url.path == "/chat/wren"

@@ -81,7 +81,8 @@ def forgotten(given: Json, name: str) -> Iterator[str]:
     except VerificationError as error:
         yield f"✗ this receipt does not hold: {error}"
         return
-    yield f"✓ forgotten: {given['effects']} replies, all you said, and the key they were sealed under"
+    replies = _number(given["effects"], "reply", "replies")
+    yield f"✓ forgotten: {replies}, all you said, and the key it was sealed under"
     yield f"  leaf {leaf} of {given['origin']} says so; salt {given['salt']} shows that it is about you,"
     yield "  and is kept nowhere else"
 

@@ -160,7 +160,8 @@ def _forgotten(face: Face, given: Json) -> str:
         return f"<main><p>Nothing was kept of you here.</p>{again}</main>"
     leaf = receipts.verify_forgotten(given)
     kept = (
-        f"{given['effects']} replies, all you said and the key they were sealed under are destroyed. Leaf {leaf} of "
+        f"{given['effects']} {'reply' if given['effects'] == 1 else 'replies'}, all you said and the key it was sealed "
+        f"under are destroyed. Leaf {leaf} of "
         f"{given['origin']} says so. Only this receipt shows that the leaf is about you, and it is kept nowhere else: "
         "save it if you want to be able to show it."
     )
