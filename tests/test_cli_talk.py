@@ -6,6 +6,7 @@ import re
 import secrets
 import shutil
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ class Tmux:
         seen = ""
         try:
             async with asyncio.timeout(seconds):
-                while not claim(seen := await asyncio.to_thread(self.screen)):
+                while not claim(seen := await asyncio.to_thread(self.screen)):  # noqa: ASYNC110 - tmux tells of no change
                     await asyncio.sleep(0.03)
         except TimeoutError:
             raise AssertionError(f"never shown; the screen is\n{seen}") from None
@@ -99,20 +100,21 @@ class Tmux:
 
 
 @pytest.fixture
-def open_tmux(tmp_path: Path) -> Iterator[Callable[..., Tmux]]:
+def open_tmux() -> Iterator[Callable[..., Tmux]]:
     if shutil.which("tmux") is None:
         if os.environ.get("TEEHEE_REQUIRE_TOOLS"):
             pytest.fail("tmux is needed: apt install tmux")
         pytest.skip("needs tmux (apt install tmux)")
     opened: list[Tmux] = []
+    with tempfile.TemporaryDirectory() as folder:  # a socket's path must be short
 
-    def start(*arguments: object) -> Tmux:
-        opened.append(Tmux(tmp_path / f"tmux-{len(opened)}", *arguments))
-        return opened[-1]
+        def start(*arguments: object) -> Tmux:
+            opened.append(Tmux(Path(folder) / f"{len(opened)}", *arguments))
+            return opened[-1]
 
-    yield start
-    for terminal in opened:
-        terminal.close()
+        yield start
+        for terminal in opened:
+            terminal.close()
 
 
 def lines_of(screen: str) -> list[str]:
@@ -126,7 +128,7 @@ async def test_an_answer_is_seen_growing_and_stands_once_in_the_end(
     agent: Running, open_tmux: Callable[..., Tmux]
 ) -> None:
     terminal = open_tmux("chat", "--data", agent.folder)
-    await terminal.until_shown("you › ")
+    await terminal.until_shown("you ›")
 
     terminal.type("slowly")
     await terminal.until(lambda screen: "part-3" in screen and "part-9" not in screen)
@@ -139,7 +141,7 @@ async def test_an_answer_longer_than_the_screen_is_shown_whole_and_once(
     agent: Running, open_tmux: Callable[..., Tmux]
 ) -> None:
     terminal = open_tmux("chat", "--data", agent.folder)
-    await terminal.until_shown("you › ")
+    await terminal.until_shown("you ›")
 
     terminal.type("at length")
     await terminal.until_shown("edge of the screen")
@@ -152,7 +154,7 @@ async def test_an_answer_longer_than_the_screen_is_shown_whole_and_once(
 
 async def test_several_lines_are_one_message(agent: Running, open_tmux: Callable[..., Tmux]) -> None:
     terminal = open_tmux("chat", "--data", agent.folder)
-    await terminal.until_shown("you › ")
+    await terminal.until_shown("you ›")
 
     terminal.type("a first line\\")
     terminal.type("and a second")
@@ -165,7 +167,7 @@ async def test_several_lines_are_one_message(agent: Running, open_tmux: Callable
 
 async def test_what_was_said_is_recalled_and_shown_again(agent: Running, open_tmux: Callable[..., Tmux]) -> None:
     first = open_tmux("chat", "--data", agent.folder)
-    await first.until_shown("you › ")
+    await first.until_shown("you ›")
     first.type("remember the lighthouse")
     await first.until_shown("heard: remember the lighthouse")
     first.type("/quit")
@@ -183,7 +185,7 @@ async def test_what_comes_late_does_not_tear_the_line_being_written(
     agent: Running, open_tmux: Callable[..., Tmux]
 ) -> None:
     terminal = open_tmux("chat", "--data", agent.folder)
-    await terminal.until_shown("you › ")
+    await terminal.until_shown("you ›")
     terminal.tmux("send-keys", "-l", "half a thou")
     await terminal.until_shown("half a thou")
 
@@ -201,7 +203,7 @@ async def test_keys_pressed_during_an_answer_wait_for_the_next_line(
     agent: Running, open_tmux: Callable[..., Tmux]
 ) -> None:
     terminal = open_tmux("chat", "--data", agent.folder)
-    await terminal.until_shown("you › ")
+    await terminal.until_shown("you ›")
     terminal.type("slowly")
     await terminal.until_shown("part-2")
     terminal.tmux("send-keys", "-l", "already typing")
@@ -217,7 +219,7 @@ async def test_the_terminal_is_left_as_it_was(agent: Running, open_tmux: Callabl
     terminal.close()
     chat = " ".join(command_line("chat", "--data", agent.folder))
     terminal.tmux("-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", f"{chat}; stty -a; sleep 60")
-    await terminal.until_shown("you › ")
+    await terminal.until_shown("you ›")
     terminal.key(key)
 
     screen = await terminal.until_shown("icanon")
@@ -230,7 +232,7 @@ async def test_the_commands_tell_what_they_should(tmp_path: Path, open_tmux: Cal
     async with ScriptedModel(speak=speak) as model:
         options = ("--data", tmp_path / "data", "--model-url", model.url, "--model", "llama3.2", "--port", free_port())
         terminal = open_tmux("run", "wren", *options)
-        await terminal.until_shown("you › ")
+        await terminal.until_shown("you ›")
         terminal.type("/receipt")
         await terminal.until_shown("nothing was said yet")
         terminal.type("hello")
@@ -290,5 +292,5 @@ async def test_a_pipe_gets_answers_and_no_draft_colour_or_prompt(agent: Running)
     assert "Wren › heard: over / two lines" in done.out
 
 
-def test_nothing_an_agent_writes_steers_the_terminal() -> None:
+async def test_nothing_an_agent_writes_steers_the_terminal() -> None:
     assert told.plain("a\x1b[2Jb\x07c\rd\u202ee\nf") == "a[2Jbcde\nf"
