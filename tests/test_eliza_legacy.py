@@ -9,8 +9,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from teehee.errors import ConfigError
-from teehee.evidence import address
-from teehee.tee import derive, legacy
+from teehee.evidence import address, keychain
+from teehee.evidence.keccak import keccak256
+from teehee.tee import legacy
 from teehee.tee.client import Client
 from teehee.tee.sim_keys import p256
 from teehee.tee.simulator import Simulator
@@ -42,7 +43,7 @@ def test_the_wallets_of_a_key_are_those_of_the_published_plugin() -> None:
 
 
 def test_the_whole_way_from_app_key_and_salt_is_that_of_the_published_plugin() -> None:
-    secret = derive.legacy_key(bytes(range(1, 33)), b"secret_salt")
+    secret = keychain.derive_v0(bytes(range(1, 33)), b"secret_salt")
 
     wallets = legacy.wallets(pem_of(p256(secret)))
 
@@ -111,7 +112,7 @@ def test_a_leading_zero_byte_of_an_address_is_a_one() -> None:
         ("sha256", hashlib.sha256(b"app-data:{}").digest()),
         ("sha384", hashlib.sha384(b"app-data:{}").digest()),
         ("sha3-512", hashlib.sha3_512(b"app-data:{}").digest()),
-        ("keccak256", derive.keccak256(b"app-data:{}")),
+        ("keccak256", keccak256(b"app-data:{}")),
     ],
 )
 def test_report_data_is_a_tagged_hash_filled_up_on_the_right(algorithm: str, digest: bytes) -> None:

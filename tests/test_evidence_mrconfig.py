@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tee_vectors import EXPECTED, LOGGED, events, parsed_or_refused, quote_bytes, refused
 from teehee.evidence import eventlog, mrconfig, quote
 from teehee.evidence.eventlog import KeyProvider
-from teehee.evidence.keychain import keccak256
+from teehee.evidence.keccak import keccak256
 from teehee.evidence.mrconfig import Config
 
 ADA = Config(

@@ -169,18 +169,7 @@ def _quote(data: bytes) -> tuple[bytes, bytes | None]:
     if data[:2] in (b"\x04\x00", b"\x05\x00", b"\x03\x00"):
         return data, None
     found = attestation.parse(data)
-    entries = [
-        {
-            "imr": event.imr,
-            "event_type": event.event_type,
-            "digest": event.digest.hex(),
-            "event": event.name,
-            "event_payload": event.payload.hex(),
-            **({"version": event.version} if event.version != 1 else {}),
-        }
-        for event in found.events
-    ]
-    return found.quote_bytes, json.dumps(entries).encode()
+    return found.quote_bytes, found.event_log()
 
 
 def _log(data: bytes) -> bytes:

@@ -15,12 +15,11 @@ import re
 from dataclasses import dataclass
 from hashlib import sha256
 
-from Crypto.Hash import keccak
-
 from teehee.errors import VerificationError
 from teehee.evidence import canonical
 from teehee.evidence.canonical import Json
 from teehee.evidence.eventlog import KeyProvider
+from teehee.evidence.keccak import keccak256
 
 MAX_DOCUMENT_BYTES = 16_384
 MAX_INIT_SCRIPTS = 5
@@ -51,10 +50,8 @@ def v1(compose_hash: bytes) -> bytes:
 
 def v2(config: Config) -> bytes:
     """The MRCONFIGID of version 2."""
-    hashed = keccak.new(digest_bits=256)
-    hashed.update(config.compose_hash + config.app_id)
-    hashed.update(bytes([_PROVIDER_BYTES[config.key_provider.name]]) + config.key_provider.id)
-    return b"\x02" + hashed.digest() + bytes(15)
+    provider = bytes([_PROVIDER_BYTES[config.key_provider.name]]) + config.key_provider.id
+    return b"\x02" + keccak256(config.compose_hash + config.app_id + provider) + bytes(15)
 
 
 def v3(document: bytes) -> bytes:

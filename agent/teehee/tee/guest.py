@@ -103,10 +103,10 @@ class DeveloperGuest:
         self._seed = read_or_make_seed(seed_file)
 
     async def get_key(self, name: str, algorithm: Algorithm) -> Key:
-        from teehee.tee import derive
+        from teehee.evidence import keychain
 
         secret = HKDF(SHA256(), 32, salt=b"teehee/developer-guest/v1", info=name.encode()).derive(self._seed)
-        return Key(name, algorithm, secret, derive.public_key(secret, algorithm))
+        return Key(name, algorithm, secret, keychain.public_key(secret, algorithm))
 
     async def get_quote(self, report_data: bytes) -> Quoted:
         raise Unavailable("a developer's seed alone quotes nothing", code="no-quotes")
