@@ -32,6 +32,7 @@ CLOSED = "the app-compose lets nobody in"  # rung 2; the steps before it and beh
 ACCEPTED_STATUS = ("UpToDate",)
 DEVELOPER_NAME = re.compile(rb"\bDEV\b")
 UNCHAINED = ("owner-channel",)  # no chain names an X25519 key: that the quote is over it is all there is
+LEGACY = {"evm": "eliza-legacy/evm", "solana": "eliza-legacy/solana"}  # tappd's keys have no chain either
 ADDRESS_OF: Mapping[str, Callable[[bytes], str]] = {"evm": address.evm, "solana": address.base58}
 # A step has the code it is listed with in `run`, but for these faults, by the step of the parser that found them.
 CODE_OF: Mapping[str, str] = {
@@ -275,6 +276,9 @@ class _Check:
             key = self.evidence.keys.get(name)
             if key is None or key.public != public:
                 raise VerificationError("keys.1", f"no chain is given for the {name} key {public[:16]}…")
+            if key.name == LEGACY.get(name):
+                self.facts.setdefault("unchained", []).append(name)
+                continue
             if f"/{said.key_id}/" not in key.name and "/app/" not in key.name:
                 raise VerificationError("keys.2", f"the {name} key has the name {key.name!r}, of another agent")
             roots.add(self.chain(key, boot.app_id, provider, anchor, refused))

@@ -93,6 +93,10 @@ class GuestAgent(Protocol):
 
     async def info(self) -> AppInfo: ...
 
+    async def derive_pem(self, path: str, subject: str = "") -> str:
+        """tappd's P-256 key for `path`, in PEM form; only the recipe `eliza-legacy` asks for it."""
+        ...
+
 
 class DeveloperGuest:
     """Keys from a seed file in the data folder, and no quotes: for tests of what needs keys alone."""
@@ -113,6 +117,9 @@ class DeveloperGuest:
 
     async def info(self) -> AppInfo:
         raise Unavailable("a developer's seed alone tells of no app", code="no-quotes")
+
+    async def derive_pem(self, path: str, subject: str = "") -> str:
+        raise Unavailable("a developer's seed alone is no tappd", code="no-tappd")
 
 
 def read_or_make_seed(path: Path) -> bytes:

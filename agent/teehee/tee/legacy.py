@@ -28,12 +28,20 @@ BETWEEN = bytes.fromhex("a144034200") + b"\x04"
 
 @dataclass(frozen=True, slots=True)
 class Wallets:
-    """The two wallets of one tappd key."""
+    """The two wallets of one tappd key; `evm_public` is compressed."""
 
     evm_key: bytes = field(repr=False)
-    evm_address: str
+    evm_public: bytes
     solana_seed: bytes = field(repr=False)
-    solana_address: str
+    solana_public: bytes
+
+    @property
+    def evm_address(self) -> str:
+        return address.evm(self.evm_public)
+
+    @property
+    def solana_address(self) -> str:
+        return address.base58(self.solana_public)
 
 
 def wallets(pem: str) -> Wallets:
@@ -41,7 +49,7 @@ def wallets(pem: str) -> Wallets:
     der = _der(pem)
     evm_key, solana_seed = keccak256(der), hashlib.sha256(der).digest()
     evm, solana = keychain.public_key(evm_key, "secp256k1"), keychain.public_key(solana_seed, "ed25519")
-    return Wallets(evm_key, address.evm(evm), solana_seed, address.base58(solana))
+    return Wallets(evm_key, evm, solana_seed, solana)
 
 
 def report_data(content: bytes, hash_algorithm: str = "", prefix: str = "") -> bytes:

@@ -61,4 +61,8 @@ MIGRATIONS = (
         event_log BLOB NOT NULL, log_size INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (key_id, seq)
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE machine ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE identities ADD COLUMN salt BLOB;
+    """,
 )
