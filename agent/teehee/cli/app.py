@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from teehee import __version__
-from teehee.cli import ask, character, chat, config, doctor, log, plugins, run, simulator, stop, verify
+from teehee.cli import ask, bundle, character, chat, config, doctor, log, plugins, run, simulator, stop, verify
 
 
 def build() -> typer.Typer:
@@ -35,6 +35,7 @@ def build() -> typer.Typer:
         stop.stop,
         stop.resume,
         verify.verify,
+        bundle.bundle,
         plugins.plugins,
         config.config,
         doctor.doctor,
