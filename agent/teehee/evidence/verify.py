@@ -37,7 +37,7 @@ ADDRESS_OF: Mapping[str, Callable[[bytes], str]] = {"evm": address.evm, "solana"
 # A step has the code it is listed with in `run`, but for these faults, by the step of the parser that found them.
 CODE_OF: Mapping[str, str] = {
     "quote.2": "Q2", "dcap.status": "Q4", "dcap.root": "D1", "eventlog.5": "E2", "eventlog.8": "E2",
-    "eventlog.10": "E4", "anchors.3": "O2", "anchors.4": "K1", "keychain.4": "K4", "keychain.5": "K3",
+    "eventlog.10": "E4", "anchors.3": "O2", "keys.4": "K1", "keychain.4": "K4", "keychain.5": "K3",
     "keychain.6": "K3", "keys.1": "R3", "keys.2": "R3", "keys.3": "R3",
 }  # fmt: skip
 
@@ -266,7 +266,7 @@ class _Check:
         """Every key of the statement is one of the app's, by its name; and all have the same roots."""
         provider = boot.key_provider.name if boot.key_provider else "none"
         if provider == "none":
-            raise VerificationError("anchors.4", "the machine has no key provider: its keys are new at each boot")
+            raise VerificationError("keys.4", "the machine has no key provider: its keys are new at each boot")
         anchor = self.terms.kms_root or (self.trusted_kms(boot) if self.trust == "tdx" else b"")
         refused = anchors.refused_keys() if self.trust != "dev" else frozenset[bytes]()
         roots = set()
