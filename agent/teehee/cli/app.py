@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from teehee import __version__
-from teehee.cli import ask, bundle, character, chat, config, doctor, log, plugins, run, simulator, stop, verify
+from teehee.cli import ask, bundle, character, chat, config, doctor, log, new, plugins, run, simulator, stop, verify
 
 
 def build() -> typer.Typer:
@@ -36,6 +36,7 @@ def build() -> typer.Typer:
         stop.resume,
         verify.verify,
         bundle.bundle,
+        new.new,
         plugins.plugins,
         config.config,
         doctor.doctor,
