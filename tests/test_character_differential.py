@@ -59,6 +59,17 @@ def test_whatever_is_written_is_valid_in_every_era(validators: Oracle, era: str)
     check()
 
 
+@pytest.mark.parametrize("path", FIXTURES, ids=[path.name for path in FIXTURES])
+def test_what_elizaos_2_writes_of_a_converted_file_is_the_character_again(validators: Oracle, path: Path) -> None:
+    """Its loader moves every setting it has no field for into `settings.extra`, ours among them."""
+    for character in load(path):
+        parsed = validators.ask({"era": "v2-strict", "character": convert(character, "v2")})["parsed"]
+
+        [again] = loads(json.dumps(parsed), "x.json")
+
+        assert (again.lore, again.bio, again.clients) == (character.lore, character.bio, character.clients)
+
+
 def errors(validators: Oracle, character: Character, era: str) -> list[str]:
     """What the validators of `era` find wrong with the character written for it."""
     written = convert(character, era)

@@ -2,18 +2,23 @@
 
 import base64
 import hashlib
+import json
 import textwrap
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from teehee.errors import ConfigError
-from teehee.evidence import address
-from teehee.tee import derive, legacy
+from teehee.evidence import address, keychain
+from teehee.evidence.keccak import keccak256
+from teehee.tee import legacy
 from teehee.tee.client import Client
 from teehee.tee.sim_keys import p256
 from teehee.tee.simulator import Simulator
+from teehee.testing import running, teehee
+from teehee.testing.command_line import Ended
 
 # From the run of the published plugin: its DER, and what it made of it.
 DER = bytes.fromhex(
@@ -42,7 +47,7 @@ def test_the_wallets_of_a_key_are_those_of_the_published_plugin() -> None:
 
 
 def test_the_whole_way_from_app_key_and_salt_is_that_of_the_published_plugin() -> None:
-    secret = derive.legacy_key(bytes(range(1, 33)), b"secret_salt")
+    secret = keychain.derive_v0(bytes(range(1, 33)), b"secret_salt")
 
     wallets = legacy.wallets(pem_of(p256(secret)))
 
@@ -90,10 +95,10 @@ def test_a_key_in_another_form_makes_no_wallets(text: str, told: str) -> None:
         legacy.wallets(text)
 
 
-def test_wallets_show_their_addresses_and_nothing_else() -> None:
+def test_wallets_show_their_public_halves_and_nothing_else() -> None:
     wallets = legacy.wallets(pem(DER))
 
-    assert wallets.evm_address in repr(wallets)
+    assert repr(wallets.evm_public) in repr(wallets)
     for secret in (wallets.evm_key, wallets.solana_seed):
         assert secret.hex() not in repr(wallets)
         assert repr(secret) not in repr(wallets)
@@ -111,7 +116,7 @@ def test_a_leading_zero_byte_of_an_address_is_a_one() -> None:
         ("sha256", hashlib.sha256(b"app-data:{}").digest()),
         ("sha384", hashlib.sha384(b"app-data:{}").digest()),
         ("sha3-512", hashlib.sha3_512(b"app-data:{}").digest()),
-        ("keccak256", derive.keccak256(b"app-data:{}")),
+        ("keccak256", keccak256(b"app-data:{}")),
     ],
 )
 def test_report_data_is_a_tagged_hash_filled_up_on_the_right(algorithm: str, digest: bytes) -> None:
@@ -126,3 +131,70 @@ def test_a_prefix_takes_the_place_of_the_tag_and_its_colon_is_added() -> None:
 def test_raw_report_data_has_64_bytes_and_an_unknown_hash_is_refused(algorithm: str, content: bytes) -> None:
     with pytest.raises(ValueError, match="invalid"):
         legacy.report_data(content, algorithm)
+
+
+# -- chosen by a character
+
+
+def moved(path: Path, salt: str = "secret_salt", **settings: object) -> str:
+    """The file of an agent that came from Eliza with its wallets."""
+    told = {"tee": {"derivation": "eliza-legacy"}, "secrets": {"WALLET_SECRET_SALT": salt}, **settings}
+    path.write_text(json.dumps({"name": "Ada", "bio": ["A machinist."], "settings": told}))
+    return str(path)
+
+
+async def asked(folder: Path, file: str, environment: dict[str, str] | None = None) -> Ended:
+    """A start of this character, and one question."""
+    return await teehee("ask", "hello", "--character", file, "--data", folder / "data", environment=environment)
+
+
+async def test_a_character_that_asks_for_it_keeps_its_eliza_wallets(tmp_path: Path) -> None:
+    file = moved(tmp_path / "ada.json")
+    async with running(tmp_path / "data", [file]) as up:
+        root = tmp_path / "data" / "dev-root.pem"
+        done = await teehee("verify", up.url, "--dev-root", root, "--json")
+    seed = (tmp_path / "data" / "developer-seed").read_bytes()
+    async with Simulator(seed) as simulator:
+        expected = legacy.wallets(await Client(await simulator.listen()).derive_pem("secret_salt"))
+
+    verdict = json.loads(done.out)
+    assert (done.code, verdict["rejects"], verdict["rung"]) == (0, [], 2)
+    assert verdict["facts"]["addresses"] == {"evm": expected.evm_address, "solana": expected.solana_address}
+    assert verdict["facts"]["unchained"] == ["evm", "solana"]
+    assert any("the same salt" in power for power in verdict["residual_powers"])
+
+
+async def test_the_recipe_is_pinned_at_the_first_start(tmp_path: Path) -> None:
+    async with running(tmp_path / "data", [moved(tmp_path / "ada.json")]):
+        pass
+    other = await teehee(
+        "ask", "hello", "--character", moved(tmp_path / "ada.json", "another"), "--data", tmp_path / "data"
+    )
+    plain = await teehee(
+        "ask", "hello", "--character", moved(tmp_path / "ada.json", tee={}), "--data", tmp_path / "data"
+    )
+
+    assert (other.code, plain.code) == (2, 2)
+    assert "the wallets of 'Ada' come from another salt: they were pinned at its first start" in other.err
+    assert "come from eliza-legacy, not from the vault's own keys" in plain.err
+    assert "another" not in other.err.replace("another salt", "")
+
+
+async def test_the_environment_cannot_choose_the_wallets(tmp_path: Path) -> None:
+    file = moved(tmp_path / "ada.json", "")
+    steering = {"WALLET_SECRET_SALT": "mine", "CHARACTER.ADA.WALLET_SECRET_SALT": "mine"}
+
+    done = await asked(tmp_path, file, steering)
+
+    assert done.code == 2
+    assert "eliza-legacy wallets need WALLET_SECRET_SALT in the character's settings or secrets" in done.err
+    assert "an environment variable does not count" in done.err
+
+
+async def test_an_unknown_recipe_is_named(tmp_path: Path) -> None:
+    file = moved(tmp_path / "ada.json", tee={"derivation": "eliza"})
+
+    done = await asked(tmp_path, file)
+
+    assert done.code == 2
+    assert "settings.tee.derivation is 'eliza'" in done.err

@@ -11,7 +11,6 @@ from tee_vectors import LOGGED, events, quote_bytes, read_json, refused
 from teehee.errors import VerificationError
 from teehee.evidence import anchors, eventlog, keychain, quote
 from teehee.evidence.anchors import KmsAnchor, OsImage, RefusedKey
-from teehee.evidence.eventlog import KeyProvider
 from teehee.tee import sim_log
 
 DATA = Path(anchors.__file__).parent / "data"
@@ -138,26 +137,3 @@ def test_of_the_quotes_here_only_one_is_of_a_known_image(name: str) -> None:
     step = "anchors.3" if name == "near" else "anchors.1"
 
     refused(step, "expected", anchors.check_os_image, td.mrtd, td.rtmr1, td.rtmr2)
-
-
-# Key providers
-
-
-def test_a_key_provider_is_the_one_expected() -> None:
-    hosted = anchors.kms_anchors()[0]
-    provider = KeyProvider("kms", bytes.fromhex(hosted.ca))
-
-    assert anchors.check_key_provider(provider, bytes.fromhex(hosted.ca)) == provider
-    refused("anchors.6", "expected key provider 00", anchors.check_key_provider, provider, b"\0")
-
-
-def test_a_machine_without_lasting_keys_is_refused() -> None:
-    for provider in (None, KeyProvider("none", b"")):
-        refused("anchors.4", "got none", anchors.check_key_provider, provider, b"")
-
-
-def test_the_simulator_is_refused_even_when_it_is_expected() -> None:
-    provider = eventlog.boot(events("simHEAD")).key_provider
-
-    assert provider is not None
-    refused("anchors.5", "the simulator's", anchors.check_key_provider, provider, provider.id)

@@ -18,7 +18,7 @@ NAME, PURPOSE = "teehee/v1/ada/evm/secp256k1", "teehee"
 KMS_PUBLIC = keychain.public_key(KMS, "secp256k1")
 APP_ROOT = keychain.derive_app_root(KMS, APP)
 APP_PUBLIC = keychain.public_key(APP_ROOT, "secp256k1")
-PUBLIC = keychain.public_key(keychain.derive_v0(APP_ROOT, NAME), "secp256k1")
+PUBLIC = keychain.public_key(keychain.derive_v0(APP_ROOT, NAME.encode()), "secp256k1")
 CLAIM = keychain.claim_v0(PURPOSE, PUBLIC)
 LINKS = (keychain.sign(APP_ROOT, CLAIM), keychain.sign(KMS, keychain.issued(APP, APP_PUBLIC)))
 
@@ -51,7 +51,7 @@ def test_a_link_of_v1_is_signed_as_published() -> None:
 
 def test_a_link_of_v0_is_signed_as_published() -> None:
     link = VECTORS["v0_link0"]
-    key = keychain.derive_v0(ROOT, link["path"])
+    key = keychain.derive_v0(ROOT, link["path"].encode())
     claim = keychain.claim_v0(link["purpose"], keychain.public_key(key, link["algorithm"]))
 
     assert keychain.sign(ROOT, claim).hex() == link["signature"]
@@ -105,7 +105,7 @@ def test_without_a_kms_nobody_vouches_for_the_root(provider: str) -> None:
 
 
 def test_one_path_of_v0_is_one_secret_whatever_it_is_for() -> None:
-    key = keychain.derive_v0(ROOT, "wallet")
+    key = keychain.derive_v0(ROOT, b"wallet")
 
     assert keychain.derive_v1(ROOT, "wallet", "secp256k1") != keychain.derive_v1(ROOT, "wallet", "ed25519") != key
     with pytest.raises(ValueError, match="secp256k1 or ed25519, got 'p256'"):
@@ -162,7 +162,7 @@ def test_r1_a_key_from_a_remote_host_leads_to_no_anchor() -> None:
     """A Python TEE plugin posted to a public host for its key. Whoever answers can make a whole chain of their own."""
     root = b"\x66" * 32
     app_root = keychain.derive_app_root(root, APP)
-    claim = keychain.claim_v0(PURPOSE, keychain.public_key(keychain.derive_v0(app_root, NAME), "secp256k1"))
+    claim = keychain.claim_v0(PURPOSE, keychain.public_key(keychain.derive_v0(app_root, NAME.encode()), "secp256k1"))
     own = keychain.issued(APP, keychain.public_key(app_root, "secp256k1"))
     chain = (keychain.sign(app_root, claim), keychain.sign(root, own))
 
@@ -174,7 +174,7 @@ def test_r2_a_key_needs_the_root_and_not_only_its_name() -> None:
     """Keys were derived from a salt in the settings alone, so whoever read the settings had them."""
     derived: list[bytes] = []
     for root in (ROOT, APP_ROOT, KMS):
-        derived += [keychain.derive_v0(root, NAME), keychain.derive_v0(root, NAME + "/2")]
+        derived += [keychain.derive_v0(root, NAME.encode()), keychain.derive_v0(root, NAME.encode(), b"/2")]
         derived += [keychain.derive_v1(root, NAME, algorithm) for algorithm in ("secp256k1", "ed25519")]
 
     assert len(set(derived)) == 12

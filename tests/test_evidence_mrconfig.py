@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tee_vectors import EXPECTED, LOGGED, events, parsed_or_refused, quote_bytes, refused
 from teehee.evidence import eventlog, mrconfig, quote
 from teehee.evidence.eventlog import KeyProvider
-from teehee.evidence.keychain import keccak256
+from teehee.evidence.keccak import keccak256
 from teehee.evidence.mrconfig import Config
 
 ADA = Config(
@@ -58,6 +58,16 @@ def test_a_machine_is_bound_to_its_compose_hash_or_to_nothing(name: str) -> None
 # What each version binds
 
 
+@pytest.mark.parametrize("left_out", [(), ("app_id",), ("app_id", "gpu_policy_hash", "instance_id", "key_provider_id")])
+def test_the_document_of_version_3_is_written_anew_where_none_is_given(left_out: tuple[str, ...]) -> None:
+    said = {key: value for key, value in json.loads(UPSTREAM).items() if key not in left_out}
+    upstream = json.dumps(said, separators=(",", ":"), sort_keys=True).encode()
+
+    bound = mrconfig.verify(mrconfig.v3(upstream), ADA)
+
+    assert set(bound) == said.keys() - {"version"}
+
+
 def test_version_1_binds_the_compose_hash_alone() -> None:
     other = Config(ADA.compose_hash, bytes(20), KeyProvider("none", b""))
 
@@ -96,6 +106,7 @@ def test_version_3_is_over_the_bytes_and_not_over_what_they_mean() -> None:
 # Refused, each by its defect
 
 KNOWN = UPSTREAM.encode()
+OTHER = json.dumps({**json.loads(UPSTREAM), "app_id": "00" * 20}, separators=(",", ":"), sort_keys=True).encode()
 REFUSED: dict[str, tuple[str, str, bytes, bytes | None]] = {
     "too_short": ("mrconfig.1", "48 bytes", bytes(47), None),
     "bytes_behind": ("mrconfig.1", "zeros from 33", mrconfig.v1(ADA.compose_hash)[:-1] + b"\1", None),
@@ -103,7 +114,8 @@ REFUSED: dict[str, tuple[str, str, bytes, bytes | None]] = {
     "unset_with_document": ("mrconfig.2", "unset", bytes(48), KNOWN),
     "version_4": ("mrconfig.3", "got 4", b"\x04" + bytes(47), None),
     "version_0_with_a_hash": ("mrconfig.3", "got 0", b"\0" + b"\x22" * 32 + bytes(15), None),
-    "version_3_without_document": ("mrconfig.3", "got 3 with no document", mrconfig.v3(KNOWN), None),
+    "version_3_of_other_facts": ("mrconfig.4", "a document with these facts", mrconfig.v3(OTHER), None),
+    "version_3_in_other_bytes": ("mrconfig.4", "a document with these facts", mrconfig.v3(KNOWN + b" "), None),
     "version_1_with_document": ("mrconfig.3", "got 1 with a document", mrconfig.v1(ADA.compose_hash), KNOWN),
     "document_too_large": ("mrconfig.3", "at most 16384", mrconfig.v3(KNOWN), KNOWN + b" " * 16_384),
     "another_compose_hash": ("mrconfig.4", "expected MRCONFIGID 0122", mrconfig.v1(bytes(31) + b"\1"), None),

@@ -14,7 +14,7 @@ import pytest
 import guest_sdk_oracle
 from eliza_oracle import OracleError
 from guest_sdk_oracle import Sdk
-from teehee.tee import attestation
+from teehee.evidence import attestation
 from teehee.tee.simulator import Simulator
 
 pytestmark = guest_sdk_oracle.MAY_INSTALL
@@ -72,7 +72,7 @@ async def test_the_python_clients_are_answered(python_sdk: Sdk, served: tuple[Si
     assert quote["report_data"] == TAGGED.hex()
     assert list(quote["replay_rtmrs"].values()) == [rtmr.hex() for rtmr in simulator.machine.rtmrs]
 
-    attested = attestation.read(bytes.fromhex((await ask("attest", report_data="hello"))["attestation"]))
+    attested = attestation.parse(bytes.fromhex((await ask("attest", report_data="hello"))["attestation"]))
     assert attested.report_data == b"hello".ljust(64, b"\x00")
 
     info = await ask("info")
@@ -139,7 +139,7 @@ async def test_the_npm_clients_are_answered(npm_sdk: Sdk, served: tuple[Simulato
     assert status(simulator, quote["quote"]) == "UpToDate"
     assert quote["replayRtmrs"] == [rtmr.hex() for rtmr in simulator.machine.rtmrs]
 
-    attested = attestation.read(bytes.fromhex((await ask("attest", "hello"))["attestation"]))
+    attested = attestation.parse(bytes.fromhex((await ask("attest", "hello"))["attestation"]))
     assert attested.report_data == b"hello".ljust(64, b"\x00")
 
     info = await ask("info")

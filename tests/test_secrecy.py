@@ -5,7 +5,9 @@ import contextlib
 import json
 import os
 import re
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -202,6 +204,25 @@ async def test_a_character_that_cannot_run_is_refused_without_its_secrets(tmp_pa
 
     assert done.code == 1  # with --debug the traceback is shown
     assert leaked(done.out + done.err) == []
+
+
+@pytest.mark.parametrize("name", ["vault", "gate", "mind"])
+async def test_a_crash_leaves_no_memory_on_disk(tmp_path: Path, name: str) -> None:
+    cores = Path("/").glob  # children live in "/", and a core goes where its process was
+    before, allowed = set(cores("core*")), resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (allowed[1], allowed[1]))
+    try:
+        async with running(tmp_path, ["wren"]) as agent:
+            pid = getattr(agent.supervisor, name).pid
+            limits = resource.prlimit(pid, resource.RLIMIT_CORE)
+            os.kill(pid, signal.SIGSEGV)
+            answer = await agent.say("still there?", id="1", wait=20)
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, allowed)
+
+    assert limits == (1, 1)
+    assert set(cores("core*")) == before
+    assert answer["state"] == "answered"
 
 
 # -- the mind without a network

@@ -16,6 +16,7 @@ from teehee.vault.core import Core, open_store
 from teehee.vault.keyring import KeyRing
 from teehee.vault.machine import Machine
 from teehee.vault.owner import OwnerDesk
+from teehee.vault.seal import Seal
 from teehee.wire import owner as wire
 from teehee.wire.strict import Malformed
 from vaults import Vault, config, configure, envelope, reply, rule_of, vault_at, witness
@@ -323,7 +324,7 @@ async def test_a_stop_stands_though_a_configuration_was_under_way(tmp_path: Path
     guest = SlowGuest(tmp_path / "developer-seed")
     ring = KeyRing(guest)
     vault = Vault(
-        Core(open_store(tmp_path), ring, await ring.seal_root(), Machine(guest)), Owner(tmp_path / "owner-key")
+        Core(open_store(tmp_path), ring, Seal(await ring.seal_root(), 1), Machine(guest)), Owner(tmp_path / "owner-key")
     )
     with contextlib.closing(vault.core):
         await vault.owner("configure", configure([config("Ada")]))

@@ -27,11 +27,11 @@ sys.argv = sys.argv[4:]
 atexit.register(lambda: sys.stderr.write("MODULES " + " ".join(sorted(sys.modules)) + "\\n"))
 exec(compile(open(sys.argv[0]).read(), sys.argv[0], "exec"))
 """
-THIRD_PARTY = {"cryptography", "cffi", "_cffi_backend", "_openssl", "coincurve", "_libsecp256k1", "Crypto", "pycparser"}
+THIRD_PARTY = {"cryptography", "cffi", "_cffi_backend", "_openssl", "coincurve", "_libsecp256k1"}
 NEVER = {
     "pickle", "_pickle", "shelve", "dbm", "site", "pydantic", "sqlalchemy", "structlog", "aiohttp", "uvicorn",
     "starlette", "httpx", "requests", "langchain", "numpy", "uvloop", "typer", "rich", "certifi", "http", "xmlrpc",
-    "multiprocessing",
+    "multiprocessing", "ctypes", "msgpack", "yaml",
 }  # fmt: skip
 OURS = ("commit", "errors", "evidence", "ids", "tee", "vault", "wire")
 

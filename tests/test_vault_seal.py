@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from teehee.errors import ConfigError
 from teehee.vault.seal import Seal
 
-SEAL = Seal(b"r" * 32)
+SEAL = Seal(b"r" * 32, 5)
 PLACE = ("secrets", "ada/MODEL_KEY", 1)
 PLACES = st.tuples(
     st.sampled_from(["secrets", "effects", "secrets\nada"]),
@@ -53,7 +53,7 @@ def test_a_cell_does_not_open_in_another_place(place: tuple[str, str, int]) -> N
 
 
 def test_a_cell_does_not_open_under_another_root() -> None:
-    does_not_open(Seal(b"s" * 32), PLACE, SEAL.seal(*PLACE, b"hello"))
+    does_not_open(Seal(b"s" * 32, 5), PLACE, SEAL.seal(*PLACE, b"hello"))
 
 
 def test_a_cell_with_one_bit_changed_does_not_open() -> None:
@@ -81,3 +81,17 @@ def test_two_places_never_share_a_cell(one: tuple[str, str, int], other: tuple[s
         assert SEAL.open(*other, sealed) == b"hello"
     else:
         does_not_open(SEAL, other, sealed)
+
+
+def test_a_cell_opens_in_later_epochs_and_not_in_earlier_ones() -> None:
+    sealed = SEAL.seal(*PLACE, b"hello")
+
+    assert Seal(b"r" * 32, 6).open(*PLACE, sealed) == b"hello"
+    with pytest.raises(ConfigError, match="is from epoch 5, this vault is in its epoch 4"):
+        Seal(b"r" * 32, 4).open(*PLACE, sealed)
+
+
+def test_a_cell_cannot_be_moved_to_another_epoch() -> None:
+    sealed = SEAL.seal(*PLACE, b"hello")
+
+    does_not_open(SEAL, PLACE, (4).to_bytes(8) + sealed[8:])

@@ -70,7 +70,7 @@ def reads(text: str | bytes, where: str, path: Path | None = None) -> list[Readi
 
 def _reading(raw: Json, where: str, parsed: source.Parsed, path: Path | None, era: str = "") -> Reading:
     _refuse_what_is_none(raw, where)
-    merged = extends.resolve(raw, where, path)
+    merged = _lifted(extends.resolve(raw, where, path))
     _refuse_a_bad_name(merged.value, where)
     fields = Fields(dict(merged.value))
     fields.changes += [*parsed.changes, *merged.changes]
@@ -93,6 +93,20 @@ def _reading(raw: Json, where: str, parsed: source.Parsed, path: Path | None, er
         raise source.refusal(where, str(error), error.hint) from error
     changes, warnings = tuple(map(shown, fields.changes)), tuple(map(shown, fields.warnings))
     return Reading(character, changes, warnings, tuple(fields.understood), tuple(map(shown, ignored)), origins)
+
+
+def _lifted(merged: extends.Merged) -> extends.Merged:
+    """The same with `settings.extra` among the settings, where elizaOS 2 moves what it has no field for.
+
+    Only for a file that we converted and it wrote again: else `extra` is an author's own word.
+    """
+    settings = merged.value.get("settings")
+    extra = settings.get("extra") if isinstance(settings, dict) else None
+    if not isinstance(settings, dict) or not isinstance(extra, dict) or KEPT not in extra:
+        return merged
+    held = {key: value for key, value in settings.items() if key != "extra"}
+    told = [*merged.changes, "$.settings.extra: read as settings; elizaOS 2 keeps there what it has no field for"]
+    return replace(merged, value={**merged.value, "settings": _joined(extra, held)}, changes=told)
 
 
 def _unfolded(raw: Mapping[str, Json], where: str, folded: Character) -> Reading:

@@ -5,7 +5,23 @@ from typing import Annotated
 import typer
 
 from teehee import __version__
-from teehee.cli import ask, character, chat, config, doctor, log, plugins, replay, run, simulator, stop, trace, verify
+from teehee.cli import (
+    ask,
+    bundle,
+    character,
+    chat,
+    config,
+    doctor,
+    log,
+    new,
+    plugins,
+    replay,
+    run,
+    simulator,
+    stop,
+    trace,
+    verify,
+)
 
 
 def build() -> typer.Typer:
@@ -37,6 +53,8 @@ def build() -> typer.Typer:
         stop.stop,
         stop.resume,
         verify.verify,
+        bundle.bundle,
+        new.new,
         plugins.plugins,
         config.config,
         doctor.doctor,

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from teehee.cli import options
+from teehee.cli.bundle import fetched, read_file
 
 Json = Any
 MARKS = {"held": "✓", "rejected": "✗", "not checked": "·"}
-URL_SECONDS = 20.0
 
 
 def _file(name: str, about: str) -> Any:
@@ -99,15 +99,16 @@ def _evidence(
             "nothing to verify, or too much", hint="name a bundle file, an agent's address, or raw evidence by --quote"
         )
     if target is not None:
-        found = pipeline.of_bundle(bundle.parse(_fetched(target, nonce)))
-        return replace(found, as_of=at or found.as_of)
+        found = pipeline.of_bundle(bundle.parse(fetched(target, nonce)))
+        own = read_file(collateral) if collateral else found.collateral
+        return replace(found, as_of=at or found.as_of, collateral=own)
     assert quote is not None
-    raw, inner_log = _quote(_read(quote))
+    raw, inner_log = _quote(read_file(quote))
     return pipeline.Evidence(
         quote=raw,
-        event_log=_log(_read(log)) if log else inner_log,
-        app_compose=_read(compose) if compose else None,
-        collateral=_read(collateral) if collateral else None,
+        event_log=_log(read_file(log)) if log else inner_log,
+        app_compose=read_file(compose) if compose else None,
+        collateral=read_file(collateral) if collateral else None,
         as_of=at,
     )
 
@@ -119,35 +120,12 @@ def _changed(since: Path, evidence: Any) -> dict[str, tuple[Json, Json]]:
 
     if evidence.statement is None:
         return {}
-    before = statement.parse(bundle.parse(_read(since)).statement.encode()).members()
+    before = statement.parse(bundle.parse(read_file(since)).statement.encode()).members()
     after = statement.parse(evidence.statement).members()
     if before["key_id"] != after["key_id"]:
         raise VerificationError("since.1", f"{str(since)!r} is of agent {before['key_id']}, not of {after['key_id']}")
     passing = ("log_root", "previous", "nonce", "issued_at")
     return {name: (before[name], after[name]) for name in after if name not in passing and before[name] != after[name]}
-
-
-def _fetched(target: str, nonce: str) -> bytes:
-    """The bundle at a path, or served by an agent, which is asked to answer the nonce."""
-    if not target.startswith(("http://", "https://")):
-        return _read(Path(target))
-    import urllib.error
-    import urllib.request
-
-    from teehee.errors import ConfigError, Unavailable
-    from teehee.evidence.bundle import MAX_BUNDLE_BYTES
-
-    page, _, query = target.partition("?")
-    page = page if page.endswith(".json") else f"{page.rstrip('/')}/bundle.json"
-    address = page + (f"?nonce={nonce}" if nonce else f"?{query}" if query else "")
-    try:
-        with urllib.request.urlopen(address, timeout=URL_SECONDS) as answer:
-            data: bytes = answer.read(MAX_BUNDLE_BYTES + 1)
-            return data
-    except urllib.error.HTTPError as error:
-        raise ConfigError(f"{address!r} answers {error.code}", hint="give the address of the agent's page") from error
-    except (urllib.error.URLError, TimeoutError, OSError) as error:
-        raise Unavailable(f"{address!r} cannot be reached: {getattr(error, 'reason', error)}") from error
 
 
 def _quote(data: bytes) -> tuple[bytes, bytes | None]:
@@ -169,18 +147,7 @@ def _quote(data: bytes) -> tuple[bytes, bytes | None]:
     if data[:2] in (b"\x04\x00", b"\x05\x00", b"\x03\x00"):
         return data, None
     found = attestation.parse(data)
-    entries = [
-        {
-            "imr": event.imr,
-            "event_type": event.event_type,
-            "digest": event.digest.hex(),
-            "event": event.name,
-            "event_payload": event.payload.hex(),
-            **({"version": event.version} if event.version != 1 else {}),
-        }
-        for event in found.events
-    ]
-    return found.quote_bytes, json.dumps(entries).encode()
+    return found.quote_bytes, found.event_log()
 
 
 def _log(data: bytes) -> bytes:
@@ -197,20 +164,11 @@ def _log(data: bytes) -> bytes:
     return data if inner is None else json.dumps(inner).encode()
 
 
-def _read(path: Path) -> bytes:
-    from teehee.errors import ConfigError
-
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{str(path)!r} cannot be read: {error.strerror}", hint="check the path") from error
-
-
 def _root(path: Path | None) -> bytes:
     """The developer's root, in PEM or DER."""
     if path is None:
         return b""
-    data = _read(path)
+    data = read_file(path)
     if not data.startswith(b"-----BEGIN"):
         return data
     import base64

@@ -7,7 +7,7 @@ def evm(public_key: bytes) -> str:
     """The address of a secp256k1 key, compressed or not. Raises ValueError for bytes that are no point."""
     from coincurve import PublicKey
 
-    from teehee.evidence.keychain import keccak256
+    from teehee.evidence.keccak import keccak256
 
     digits = keccak256(PublicKey(public_key).format(compressed=False)[1:])[12:].hex()
     marks = keccak256(digits.encode()).hex()

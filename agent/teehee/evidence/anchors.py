@@ -13,7 +13,6 @@ from typing import Annotated
 from teehee.errors import VerificationError
 from teehee.evidence import canonical
 from teehee.evidence.canonical import Json, Record, text
-from teehee.evidence.eventlog import KeyProvider
 
 MAX_FILE_BYTES = 262_144
 
@@ -126,25 +125,6 @@ def check_os_image(
             hint="Whoever deployed a dev image can log in as root and take every key.",
         )
     return image
-
-
-def check_key_provider(provider: KeyProvider | None, expected_id: bytes) -> KeyProvider:
-    """The key provider of the event log, if it is the one expected: a KMS's CA key, or a local provider's MRENCLAVE.
-
-    4. There is one, and it gives keys that last: `none` makes new ones at each boot.
-    5. Its id is not a published one.
-    6. Its id is the expected one.
-    """
-    if provider is None or provider.name == "none":  # 4
-        raise VerificationError("anchors.4", "expected a key provider, got none: keys do not outlive a restart")
-    if provider.id in refused_keys():  # 5
-        raise VerificationError(
-            "anchors.5", f"expected a KMS that is secret, got the simulator's ({provider.id.hex()})"
-        )
-    if provider.id != expected_id:  # 6
-        expected, got = expected_id.hex(), provider.id.hex()
-        raise VerificationError("anchors.6", f"expected key provider {expected}, got {provider.name} {got}")
-    return provider
 
 
 def _entries(name: str) -> list[Json]:

@@ -13,6 +13,7 @@ Version 1 is a MessagePack map; serde writes bytes as an array of numbers in som
 Other platforms than TDX are refused, never taken for good.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -50,6 +51,21 @@ class Attestation:
     report_data: bytes
     config: str
     report_data_payload: str = ""
+
+    def event_log(self) -> bytes:
+        """The events as the JSON list that `GetQuote` gives."""
+        entries = [
+            {
+                "imr": event.imr,
+                "event_type": event.event_type,
+                "digest": event.digest.hex(),
+                "event": event.name,
+                "event_payload": event.payload.hex(),
+                **({"version": event.version} if event.version != 1 else {}),
+            }
+            for event in self.events
+        ]
+        return json.dumps(entries).encode()
 
 
 def parse(data: bytes) -> Attestation:

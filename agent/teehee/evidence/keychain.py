@@ -18,12 +18,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from coincurve import PrivateKey, PublicKey
-from Crypto.Hash import keccak
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from teehee.errors import VerificationError
+from teehee.evidence.keccak import keccak256
 
 SECP256K1, ED25519 = "secp256k1", "ed25519"
 ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
@@ -41,9 +41,9 @@ class Roots:
     kms_root: bytes | None
 
 
-def derive_v0(app_root: bytes, path: str) -> bytes:
-    """The key of this path, by `GetKey` of v0."""
-    return _hkdf(app_root, b"RATLS", path.encode())
+def derive_v0(root: bytes, *path: bytes) -> bytes:
+    """The key of this path, as `GetKey` of v0, tappd and the key services derive it."""
+    return _hkdf(root, b"RATLS", b"".join(path))
 
 
 def derive_v1(app_root: bytes, domain: str, algorithm: str) -> bytes:
@@ -53,7 +53,7 @@ def derive_v1(app_root: bytes, domain: str, algorithm: str) -> bytes:
 
 def derive_app_root(kms_root: bytes, app_id: bytes) -> bytes:
     """The root of an app, by the KMS."""
-    return _hkdf(kms_root, b"RATLS", app_id + b"app-key")
+    return derive_v0(kms_root, app_id, b"app-key")
 
 
 def public_key(key: bytes, algorithm: str) -> bytes:
@@ -142,11 +142,6 @@ def verify(
         expected = anchor.hex() if anchor else "an anchor from elsewhere"
         raise VerificationError("keychain.6", f"expected the KMS root {expected}, got {kms_root.hex()}")
     return Roots(app_root, kms_root)
-
-
-def keccak256(data: bytes) -> bytes:
-    """Keccak-256 as Ethereum has it, with the padding before SHA-3 was settled."""
-    return keccak.new(digest_bits=256, data=data).digest()
 
 
 def address(public_key: bytes) -> str:

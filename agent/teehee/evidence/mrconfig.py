@@ -8,19 +8,21 @@ Source: dstack-types mr_config.rs, dstack-util config_id_verifier.rs.
     03 || SHA-256( "dstack-mr-config-v3:" || 00 || document ) || ...                   version 3
 
 The event log is written by the machine's own software; this is not. Version 1 binds the compose file only, version 2
-also app id and key provider, version 3 what its document says: the bytes as supplied, read after they are hashed.
+also app id and key provider, version 3 what its document says: the bytes as supplied, read after they are hashed. No
+TDX evidence carries that document; as it is RFC 8785 JSON of facts the event log tells too, it is written anew.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-
-from Crypto.Hash import keccak
+from itertools import combinations
 
 from teehee.errors import VerificationError
 from teehee.evidence import canonical
 from teehee.evidence.canonical import Json
 from teehee.evidence.eventlog import KeyProvider
+from teehee.evidence.keccak import keccak256
 
 MAX_DOCUMENT_BYTES = 16_384
 MAX_INIT_SCRIPTS = 5
@@ -51,10 +53,8 @@ def v1(compose_hash: bytes) -> bytes:
 
 def v2(config: Config) -> bytes:
     """The MRCONFIGID of version 2."""
-    hashed = keccak.new(digest_bits=256)
-    hashed.update(config.compose_hash + config.app_id)
-    hashed.update(bytes([_PROVIDER_BYTES[config.key_provider.name]]) + config.key_provider.id)
-    return b"\x02" + hashed.digest() + bytes(15)
+    provider = bytes([_PROVIDER_BYTES[config.key_provider.name]]) + config.key_provider.id
+    return b"\x02" + keccak256(config.compose_hash + config.app_id + provider) + bytes(15)
 
 
 def v3(document: bytes) -> bytes:
@@ -67,8 +67,8 @@ def verify(mrconfigid: bytes, config: Config, document: bytes | None = None) -> 
 
     1. It has 48 bytes, and the form of a version: behind its digest are zeros.
     2. It is set.
-    3. The version is 1, 2 or 3; 3 comes with a document of at most 16 KiB, 1 and 2 with none.
-    4. It is the one of this configuration (1, 2) or of this document (3).
+    3. The version is 1, 2 or 3; only 3 comes with a document, of at most 16 KiB, and may come without.
+    4. It is the one of this configuration (1, 2), of this document (3), or of one that says this configuration (3).
     5. The document is a JSON object with the keys of version 3, each of its form (steps json.1 to json.8).
     6. What the document says is what the machine was started with.
     """
@@ -81,9 +81,17 @@ def verify(mrconfigid: bytes, config: Config, document: bytes | None = None) -> 
             hint="dstack sets it since 0.5.1.",
         )
     version = mrconfigid[0]
-    if version not in (1, 2, 3) or (document is None) == (version == 3):  # 3
+    if version not in (1, 2, 3) or (document is not None and version != 3):  # 3
         given = "no document" if document is None else "a document"
-        raise VerificationError("mrconfig.3", f"expected 1 or 2, or 3 with a document, got {version} with {given}")
+        raise VerificationError("mrconfig.3", f"expected 1, 2 or 3, a document for 3 only, got {version} with {given}")
+    if version == 3 and document is None:
+        document = next((told for told in _documents(config) if v3(told) == mrconfigid), None)
+        if document is None:  # 4
+            raise VerificationError(
+                "mrconfig.4",
+                f"expected the MRCONFIGID of a document with these facts, got {mrconfigid.hex()}",
+                hint="Whoever started the machine has the document: give it along.",
+            )
     if document is None:
         _check(mrconfigid, v1(config.compose_hash) if version == 1 else v2(config))  # 4
         return ("compose_hash",) if version == 1 else ("compose_hash", "app_id", "key_provider", "key_provider_id")
@@ -96,6 +104,22 @@ def verify(mrconfigid: bytes, config: Config, document: bytes | None = None) -> 
         if value != expected:  # 6
             raise VerificationError("mrconfig.6", f"{name}: expected {expected!r}, got {value!r}")
     return tuple(said)
+
+
+def _documents(config: Config) -> Iterator[bytes]:
+    """Every document that says this configuration and nothing else, as dstack writes it: fields may be left out."""
+    words = {word: name for name, word in _PROVIDER_WORDS.items()}
+    always = {"version": 3, "compose_hash": config.compose_hash.hex(), "key_provider": words[config.key_provider.name]}
+    optional: list[tuple[str, Json]] = [
+        ("app_id", config.app_id.hex()),
+        ("instance_id", config.instance_id.hex()),
+        ("key_provider_id", config.key_provider.id.hex()),
+        ("gpu_policy_hash", config.gpu_policy_hash.hex()),
+        ("init_script_hashes", [script.hex() for script in config.init_script_hashes]),
+    ]
+    for count in range(len(optional), -1, -1):
+        for chosen in combinations(optional, count):
+            yield canonical.canonical({**always, **dict(chosen)})
 
 
 def _check(got: bytes, expected: bytes) -> None:

@@ -64,6 +64,7 @@ RESIDUAL: Mapping[int, tuple[str, ...]] = {
     ),
 }
 DEVELOPER = "the developer whose root signed this: it is their own machine, and they hold every key"
+TWIN = "any other agent of this app with the same salt: wallets of the recipe eliza-legacy have no chain of their own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,8 @@ class Verdict:
     def residual(self) -> tuple[str, ...]:
         """Who could still betray the agent's followers."""
         powers = RESIDUAL[min(self.rung, 2)]
+        if self.facts.get("unchained"):
+            powers = (*powers, TWIN)
         return (DEVELOPER, *powers) if self.trust == "dev" else powers
 
     def to_json(self) -> dict[str, Json]:

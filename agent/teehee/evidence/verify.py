@@ -32,11 +32,12 @@ CLOSED = "the app-compose lets nobody in"  # rung 2; the steps before it and beh
 ACCEPTED_STATUS = ("UpToDate",)
 DEVELOPER_NAME = re.compile(rb"\bDEV\b")
 UNCHAINED = ("owner-channel",)  # no chain names an X25519 key: that the quote is over it is all there is
+LEGACY = {"evm": "eliza-legacy/evm", "solana": "eliza-legacy/solana"}  # tappd's keys have no chain either
 ADDRESS_OF: Mapping[str, Callable[[bytes], str]] = {"evm": address.evm, "solana": address.base58}
 # A step has the code it is listed with in `run`, but for these faults, by the step of the parser that found them.
 CODE_OF: Mapping[str, str] = {
     "quote.2": "Q2", "dcap.status": "Q4", "dcap.root": "D1", "eventlog.5": "E2", "eventlog.8": "E2",
-    "eventlog.10": "E4", "anchors.3": "O2", "anchors.4": "K1", "keychain.4": "K4", "keychain.5": "K3",
+    "eventlog.10": "E4", "anchors.3": "O2", "keys.4": "K1", "keychain.4": "K4", "keychain.5": "K3",
     "keychain.6": "K3", "keys.1": "R3", "keys.2": "R3", "keys.3": "R3",
 }  # fmt: skip
 
@@ -265,7 +266,7 @@ class _Check:
         """Every key of the statement is one of the app's, by its name; and all have the same roots."""
         provider = boot.key_provider.name if boot.key_provider else "none"
         if provider == "none":
-            raise VerificationError("anchors.4", "the machine has no key provider: its keys are new at each boot")
+            raise VerificationError("keys.4", "the machine has no key provider: its keys are new at each boot")
         anchor = self.terms.kms_root or (self.trusted_kms(boot) if self.trust == "tdx" else b"")
         refused = anchors.refused_keys() if self.trust != "dev" else frozenset[bytes]()
         roots = set()
@@ -275,6 +276,9 @@ class _Check:
             key = self.evidence.keys.get(name)
             if key is None or key.public != public:
                 raise VerificationError("keys.1", f"no chain is given for the {name} key {public[:16]}…")
+            if key.name == LEGACY.get(name):
+                self.facts.setdefault("unchained", []).append(name)
+                continue
             if f"/{said.key_id}/" not in key.name and "/app/" not in key.name:
                 raise VerificationError("keys.2", f"the {name} key has the name {key.name!r}, of another agent")
             roots.add(self.chain(key, boot.app_id, provider, anchor, refused))

@@ -24,6 +24,7 @@ from teehee.wire.messages import AgentConfig
 Json = Any
 DEFAULT_CHARACTER = "wren"
 BIO_SHOWN = 160
+SALT = "WALLET_SECRET_SALT"
 BUILT_IN_PLUGINS = ("bootstrap",)
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 OPEN = "open"
@@ -44,6 +45,7 @@ class PlannedAgent:
     folder: Path
     notes: tuple[str, ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict)
+    salt: str = field(default="", repr=False)
 
     @property
     def rule(self) -> str:
@@ -141,7 +143,30 @@ def _planned(
     origins |= reading.origins or {}
     notes = (*effective.notes, *_without_counterpart(character, run.settings.plugin_path))
     named = {f"{slug}/{name}": value for name, value in secrets.items()}
-    return PlannedAgent(slot, slug, redacted, effective, named, folder, notes, origins)
+    salt = _legacy_salt(reading.character)
+    return PlannedAgent(slot, slug, redacted, effective, named, folder, notes, origins, salt)
+
+
+def _legacy_salt(character: Character) -> str:
+    """The salt of an agent whose file asks for Eliza's wallets (`tee.derivation: eliza-legacy`); else empty.
+
+    From the file only: an environment variable must not decide which wallets an agent has.
+    """
+    tee = character.settings.get("tee")
+    asked = tee.get("derivation") if isinstance(tee, Mapping) else character.settings.get("tee.derivation")
+    if asked in (None, ""):
+        return ""
+    if asked != "eliza-legacy":
+        raise ConfigError(
+            f"{character.name}: settings.tee.derivation is {asked!r}", hint="leave it out, or write 'eliza-legacy'"
+        )
+    salt = character.secrets.get(SALT) or character.settings.get(SALT)
+    if not isinstance(salt, str) or not salt:
+        raise ConfigError(
+            f"{character.name}: eliza-legacy wallets need {SALT} in the character's settings or secrets",
+            hint="it is the one its Eliza agent ran with; an environment variable does not count",
+        )
+    return salt
 
 
 def _without_counterpart(character: Character, plugin_path: str) -> list[str]:
@@ -173,6 +198,7 @@ def configure_request(plan: Plan) -> Json:
                 name=agent.character.name,
                 package=package_hash(agent.character),
                 policy={"replies_per_room_minute": agent.effective.settings.replies_per_minute},
+                salt=agent.salt,
             )
         )
         for agent in plan.agents

@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from teehee.errors import Unavailable
-from teehee.tee import derive, exchange
+from teehee.evidence import keychain
+from teehee.tee import exchange
 from teehee.tee.guest import GuestError
 
 Json = Any
@@ -70,7 +71,7 @@ def links(answer: dict[str, Json]) -> tuple[bytes, ...]:
     if type(chain) is not list or len(chain) != 2:
         raise _nonsense("expected two links in 'signature_chain'")
     first, second = (_unhex(link, "signature_chain") for link in chain)
-    if len(first) != derive.LINK_BYTES or len(second) not in (0, derive.LINK_BYTES):
+    if len(first) != keychain.SIGNATURE_BYTES or len(second) not in (0, keychain.SIGNATURE_BYTES):
         raise _nonsense(f"links of {len(first)} and {len(second)} bytes")
     return first, second
 

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from teehee.errors import ConfigError, Unavailable, VerificationError
-from teehee.tee import answers, attestation, derive, exchange, legacy
+from teehee.evidence import keychain
+from teehee.tee import answers, exchange, legacy
 from teehee.tee.guest import REPORT_BYTES, Algorithm, Api, AppInfo, Era, GuestError, Key, Quoted
 
 Json = Any
@@ -88,7 +89,7 @@ class Client:
         derived = {"v1": self._by_domain, "v0": self._by_path, "tappd": self._by_tappd}[self.api.era]
         secret, links, claim, told = await derived(name, algorithm)
         try:
-            public = derive.public_key(secret, algorithm)
+            public = keychain.public_key(secret, algorithm)
         except ValueError:
             raise GuestError(f"the guest agent talks nonsense: its key {name!r} is none of {algorithm}") from None
         if told not in (b"", public):  # 1
@@ -105,8 +106,7 @@ class Client:
         if self.api.era == "v1":
             answer = await self._ask("v1", "Attest", report_data=report_data.hex())
             raw = answers.octets(answer, "attestation")
-            evidence = attestation.read(raw)
-            return _over(Quoted(evidence.quote, evidence.event_log, evidence.config, raw), report_data)
+            return _over(_attested(raw), report_data)
         answer = await self._ask("v0", "GetQuote", report_data=report_data.hex())
         log, config = answers.text(answer, "event_log"), answers.text(answer, "vm_config", "")  # agents of 0.4 lack it
         return _over(Quoted(answers.octets(answer, "quote"), answers.json_list(log), config), report_data)
@@ -154,7 +154,7 @@ class Client:
     async def _by_domain(self, name: str, algorithm: str) -> _Derived:
         answer = await self._ask("v1", "GetKey", domain=name, algorithm=algorithm)
         told = answers.octets(answer, "public_key")
-        claim = lambda public: derive.domain_claim(name, algorithm, public)  # noqa: E731 - one of three, side by side
+        claim = lambda public: keychain.claim_v1(name, algorithm, public)  # noqa: E731 - one of three, side by side
         return answers.secret(answer), answers.links(answer), claim, told
 
     async def _by_path(self, name: str, algorithm: str) -> _Derived:
@@ -162,7 +162,7 @@ class Client:
         links = answers.links(answer)
         if algorithm != "secp256k1" and not self.api.version:
             links = ()
-        return answers.secret(answer), links, lambda public: derive.legacy_claim(name, public), b""
+        return answers.secret(answer), links, lambda public: keychain.claim_v0(name, public), b""
 
     async def _by_tappd(self, name: str, algorithm: str) -> _Derived:
         return answers.p256_secret(await self.derive_pem(name)), (), lambda public: b"", b""
@@ -170,8 +170,8 @@ class Client:
     def _app_named(self, name: str, link: bytes, claim: bytes) -> bytes:
         """Whom the first link of this key names as the app."""
         try:
-            root = derive.recover(link, claim)
-        except ValueError as error:  # 2
+            root = keychain.recover(claim, link)
+        except VerificationError as error:  # 2
             raise VerificationError("guest.2", f"the chain of {name!r} is no signature: {error}") from None
         self.app_root = self.app_root or root
         if root != self.app_root:  # 3
@@ -203,6 +203,17 @@ def find_socket(places: Sequence[str] = SOCKETS) -> str:
         if os.path.exists(place):
             return place
     raise ConfigError(f"no guest agent: there is none of {', '.join(places)}", hint=NO_AGENT)
+
+
+def _attested(raw: bytes) -> Quoted:
+    """The quote and log in what `Attest` answers."""
+    from teehee.evidence import attestation  # MessagePack, which other APIs do without
+
+    try:
+        found = attestation.parse(raw)
+    except VerificationError as error:
+        raise GuestError(f"the guest agent talks nonsense: its attestation does not parse ({error})") from None
+    return Quoted(found.quote_bytes, found.event_log(), found.config, raw)
 
 
 def _over(quoted: Quoted, report_data: bytes) -> Quoted:

@@ -93,6 +93,10 @@ class GuestAgent(Protocol):
 
     async def info(self) -> AppInfo: ...
 
+    async def derive_pem(self, path: str, subject: str = "") -> str:
+        """tappd's P-256 key for `path`, in PEM form; only the recipe `eliza-legacy` asks for it."""
+        ...
+
 
 class DeveloperGuest:
     """Keys from a seed file in the data folder, and no quotes: for tests of what needs keys alone."""
@@ -103,16 +107,19 @@ class DeveloperGuest:
         self._seed = read_or_make_seed(seed_file)
 
     async def get_key(self, name: str, algorithm: Algorithm) -> Key:
-        from teehee.tee import derive
+        from teehee.evidence import keychain
 
         secret = HKDF(SHA256(), 32, salt=b"teehee/developer-guest/v1", info=name.encode()).derive(self._seed)
-        return Key(name, algorithm, secret, derive.public_key(secret, algorithm))
+        return Key(name, algorithm, secret, keychain.public_key(secret, algorithm))
 
     async def get_quote(self, report_data: bytes) -> Quoted:
         raise Unavailable("a developer's seed alone quotes nothing", code="no-quotes")
 
     async def info(self) -> AppInfo:
         raise Unavailable("a developer's seed alone tells of no app", code="no-quotes")
+
+    async def derive_pem(self, path: str, subject: str = "") -> str:
+        raise Unavailable("a developer's seed alone is no tappd", code="no-tappd")
 
 
 def read_or_make_seed(path: Path) -> bytes:

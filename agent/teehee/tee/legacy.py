@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from teehee.errors import ConfigError
-from teehee.evidence import address
-from teehee.tee import derive
+from teehee.evidence import address, keychain
+from teehee.evidence.keccak import keccak, keccak256
 
 DER_BYTES = 138
 PEM_LIMIT = 1024
@@ -28,20 +28,28 @@ BETWEEN = bytes.fromhex("a144034200") + b"\x04"
 
 @dataclass(frozen=True, slots=True)
 class Wallets:
-    """The two wallets of one tappd key."""
+    """The two wallets of one tappd key; `evm_public` is compressed."""
 
     evm_key: bytes = field(repr=False)
-    evm_address: str
+    evm_public: bytes
     solana_seed: bytes = field(repr=False)
-    solana_address: str
+    solana_public: bytes
+
+    @property
+    def evm_address(self) -> str:
+        return address.evm(self.evm_public)
+
+    @property
+    def solana_address(self) -> str:
+        return address.base58(self.solana_public)
 
 
 def wallets(pem: str) -> Wallets:
     """The wallets Eliza derives from this key. Raises ConfigError when it is not the key form Eliza hashed."""
     der = _der(pem)
-    evm_key, solana_seed = derive.keccak256(der), hashlib.sha256(der).digest()
-    evm, solana = derive.public_key(evm_key, "secp256k1"), derive.public_key(solana_seed, "ed25519")
-    return Wallets(evm_key, address.evm(evm), solana_seed, address.base58(solana))
+    evm_key, solana_seed = keccak256(der), hashlib.sha256(der).digest()
+    evm, solana = keychain.public_key(evm_key, "secp256k1"), keychain.public_key(solana_seed, "ed25519")
+    return Wallets(evm_key, evm, solana_seed, solana)
 
 
 def report_data(content: bytes, hash_algorithm: str = "", prefix: str = "") -> bytes:
@@ -78,12 +86,7 @@ def _der(pem: str) -> bytes:
 
 
 def _keccak(bits: int) -> Callable[[bytes], bytes]:
-    def digest(data: bytes) -> bytes:
-        from Crypto.Hash import keccak
-
-        return keccak.new(digest_bits=bits, data=data).digest()
-
-    return digest
+    return lambda data: keccak(data, bits)
 
 
 def _hashlib(name: str) -> Callable[[bytes], bytes]:

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, unquote
 Json = Any
 
 HEAD_LIMIT = 16 << 10
+LINGER_SECONDS = 1.0  # for a client whose question is not read
 BODY_LIMIT = 1 << 20
 REQUEST = re.compile(rb"(GET|POST) (/[\x21-\x7e]*) HTTP/1\.[01]")
 FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*", re.DOTALL)
@@ -100,6 +101,7 @@ class Web:
             return False
         if int(length) > BODY_LIMIT:
             await _write(writer, json_reply(413, {"error": "payload too large"}), lives=False)
+            await _let_finish(reader)
             return False
         body = await reader.readexactly(int(length))
         lives = headers.get(b"connection", b"").lower() != b"close"
@@ -135,6 +137,14 @@ def _bind(path: Path) -> socket.socket:
     finally:
         os.umask(mask)
     return listening
+
+
+async def _let_finish(reader: asyncio.StreamReader) -> None:
+    """Reads on for a moment: a client cut off while it sends never sees the answer that is waiting for it."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while await reader.read(HEAD_LIMIT):
+                pass
 
 
 async def _write(writer: asyncio.StreamWriter, reply: Reply, *, lives: bool) -> None:

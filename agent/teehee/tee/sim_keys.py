@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from teehee.tee import derive
+from teehee.evidence import keychain
 
 PROVIDERS = {"kms": "kms", "local": "local-sgx", "none": "none"}  # and what the event log calls them
 VMS, SIGNING = "vms", "signing"  # the one key that Sign uses
@@ -36,7 +36,7 @@ class KeyService:
     @property
     def anchor(self) -> bytes:
         """The key a verifier compares link1's signer with; 33 bytes."""
-        return derive.public_key(self.root, "secp256k1")
+        return keychain.public_key(self.root, "secp256k1")
 
     def info(self, provider: str) -> bytes:
         """What the event log says of the key provider."""
@@ -67,30 +67,31 @@ class AppKeys:
         self.wrong_chain = wrong_chain
         self.link1 = b""
         if provider == "kms":
-            self.root = derive.legacy_key(service.root, app_id, b"app-key")
-            self.ca = p256(derive.legacy_key(_scalar(service.ca), app_id, b"app-ca"))
-            self.link1 = derive.sign(service.root, derive.issued(app_id, derive.public_key(self.root, "secp256k1")))
+            self.root = keychain.derive_v0(service.root, app_id, b"app-key")
+            self.ca = p256(keychain.derive_v0(_scalar(service.ca), app_id, b"app-ca"))
+            public = keychain.public_key(self.root, "secp256k1")
+            self.link1 = keychain.sign(service.root, keychain.issued(app_id, public))
             return
         sealed = hashlib.sha256(service.sealing + measured).digest() if provider == "local" else os.urandom(32)
-        self.root = derive.legacy_key(sealed, b"app-k256-key")
-        self.ca = p256(derive.legacy_key(sealed, b"app-key"))
+        self.root = keychain.derive_v0(sealed, b"app-k256-key")
+        self.ca = p256(keychain.derive_v0(sealed, b"app-key"))
 
     def by_path(self, path: str, purpose: str, algorithm: str) -> Given:
         """GetKey of v0: path alone makes the key, purpose alone the claim."""
-        secret, public = _checked(derive.legacy_key(self.root, path.encode()), _named(algorithm or "secp256k1"))
-        return Given(secret, public, self._chain(derive.legacy_claim(purpose, public)))
+        secret, public = _checked(keychain.derive_v0(self.root, path.encode()), _named(algorithm or "secp256k1"))
+        return Given(secret, public, self._chain(keychain.claim_v0(purpose, public)))
 
     def by_domain(self, domain: str, algorithm: str) -> Given:
         """GetKey of v1."""
         if algorithm not in ("secp256k1", "ed25519"):
             raise Failed(f"Unsupported algorithm {algorithm!r}: expected secp256k1 or ed25519")
-        secret, public = _checked(derive.domain_key(self.root, domain, algorithm), algorithm)
-        return Given(secret, public, self._chain(derive.domain_claim(domain, algorithm, public)))
+        secret, public = _checked(keychain.derive_v1(self.root, domain, algorithm), algorithm)
+        return Given(secret, public, self._chain(keychain.claim_v1(domain, algorithm, public)))
 
     def by_certificate(self, path: str, *, from_ca: bool, random: bool = False) -> ec.EllipticCurvePrivateKey:
         """tappd's DeriveKey; before 0.4 it came from the app's certificate authority, so it was another key."""
         root = os.urandom(32) if random else _scalar(self.ca) if from_ca else self.root
-        return p256(derive.legacy_key(root, path.encode()))
+        return p256(keychain.derive_v0(root, path.encode()))
 
     def sign(self, algorithm: str, data: bytes) -> tuple[bytes, Given]:
         """Sign of v0: always with the key `vms`."""
@@ -107,7 +108,7 @@ class AppKeys:
         return coincurve.PrivateKey(key.secret).sign_recoverable(data, hasher=None)[:64], key
 
     def _chain(self, claim: bytes) -> tuple[bytes, bytes]:
-        return derive.sign(os.urandom(32) if self.wrong_chain else self.root, claim), self.link1
+        return keychain.sign(os.urandom(32) if self.wrong_chain else self.root, claim), self.link1
 
 
 def verify(algorithm: str, data: bytes, signature: bytes, public: bytes) -> bool:
@@ -122,7 +123,7 @@ def verify(algorithm: str, data: bytes, signature: bytes, public: bytes) -> bool
     except ValueError as error:
         raise Failed(f"invalid public key: {error}") from None
     r, s = int.from_bytes(signature[:32]), int.from_bytes(signature[32:])
-    if len(signature) != 64 or not 0 < r < derive.ORDER or not 0 < s < derive.ORDER:
+    if len(signature) != 64 or not 0 < r < keychain.ORDER or not 0 < s < keychain.ORDER:
         raise Failed("signature error")
     if mode == "secp256k1":
         digest = hashlib.sha256(data).digest()
@@ -130,7 +131,7 @@ def verify(algorithm: str, data: bytes, signature: bytes, public: bytes) -> bool
         return False
     else:
         digest = data[:32].rjust(32, b"\x00")  # the agent takes any length here, and says nothing
-    return s <= derive.ORDER // 2 and key.verify(encode_dss_signature(r, s), digest, hasher=None)
+    return s <= keychain.ORDER // 2 and key.verify(encode_dss_signature(r, s), digest, hasher=None)
 
 
 def p256(secret: bytes) -> ec.EllipticCurvePrivateKey:
@@ -149,7 +150,7 @@ def _verify_ed25519(data: bytes, signature: bytes, public: bytes) -> bool:
 
 def _checked(secret: bytes, algorithm: str) -> tuple[bytes, bytes]:
     try:
-        return secret, derive.public_key(secret, algorithm)
+        return secret, keychain.public_key(secret, algorithm)
     except ValueError:
         raise Failed("Failed to parse k256 key") from None
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from teehee.errors import ConfigError
-from teehee.tee import derive, sim_log
+from teehee.evidence.keccak import keccak256
+from teehee.tee import sim_log
 
 Json = Any
 
@@ -114,7 +115,7 @@ class Machine:
         if not pinned:
             return b"\x01" + self.compose_hash + bytes(15)
         provider_byte = bytes([KEY_PROVIDER_BYTE[provider]])
-        return b"\x02" + derive.keccak256(self.compose_hash + self.app_id + provider_byte + pinned) + bytes(15)
+        return b"\x02" + keccak256(self.compose_hash + self.app_id + provider_byte + pinned) + bytes(15)
 
     def _payloads(self) -> dict[str, list[bytes]]:
         scripts = self.compose.get("init_script") or []

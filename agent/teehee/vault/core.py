@@ -26,15 +26,15 @@ from teehee.wire.messages import Identity
 class Core:
     """Keys, store, log, ledger and the one writer to them all."""
 
-    def __init__(self, db: sqlite3.Connection, ring: KeyRing, root: bytes, machine: Machine) -> None:
+    def __init__(self, db: sqlite3.Connection, ring: KeyRing, seal: Seal, machine: Machine) -> None:
         self.db = db
         self.ring = ring
         self.machine = machine
         self.log = ActionLog(self.db)
-        self.identities = Identities(self.db, ring)
-        self.secrets = Secrets(self.db, Seal(root))
-        self.people = People(self.db, Seal(root))
-        self.ledger = Ledger(self.db, self.log, self.identities, Seal(root), self.people)
+        self.identities = Identities(self.db, ring, seal)
+        self.secrets = Secrets(self.db, seal)
+        self.people = People(self.db, seal)
+        self.ledger = Ledger(self.db, self.log, self.identities, seal, self.people)
         self.commit = commit.GroupCommit(self.db, on_undo=self._reread)
         self._last_ms = 0
         self.statements = Statements(self.db, ring, machine, self.log, self.identities, self.commit.run, self.now_ms)
@@ -47,11 +47,11 @@ class Core:
             machine = await _machine(db, settings)
             ring = KeyRing(machine.guest, machine.trust)
             root = await ring.seal_root()
-            _pin(db, machine, (await ring.channel_key()).hex())
+            epoch = _pin(db, machine, (await ring.channel_key()).hex())
         except BaseException:
             db.close()
             raise
-        return cls(db, ring, root, machine)
+        return cls(db, ring, Seal(root, epoch), machine)
 
     def now_ms(self) -> int:
         """Milliseconds since 1970, never going back while this process lives."""
@@ -110,15 +110,21 @@ async def _machine(db: sqlite3.Connection, settings: boot.VaultBoot) -> Machine:
     return await wake(settings.guest, pinned)
 
 
-def _pin(db: sqlite3.Connection, machine: Machine, channel_key: str) -> None:
-    """Records API and channel key at genesis. Raises ConfigError when they are not those of the record."""
+def _pin(db: sqlite3.Connection, machine: Machine, channel_key: str) -> int:
+    """Records API and channel key at genesis, and opens the vault's next epoch, which it gives.
+
+    Raises ConfigError when API or key are not those of the record.
+    """
     row = db.execute("SELECT era, channel_key FROM machine").fetchone()
     if row is None:
-        db.execute("INSERT INTO machine VALUES (1,?,?,?)", (machine.api.era, machine.api.version, channel_key))
-        db.commit()
+        genesis = (machine.api.era, machine.api.version, channel_key)
+        db.execute("INSERT INTO machine (one, era, version, channel_key) VALUES (1,?,?,?)", genesis)
     elif row != (machine.api.era, channel_key):
         raise ConfigError(
             f"this data folder was born with guest API {row[0]} and channel key {row[1][:16]}…, this machine has "
             f"{machine.api.era} and {channel_key[:16]}…",
             hint="it belongs to another app or seed; restore the right one, or start with a new data folder",
         )
+    (epoch,) = db.execute("UPDATE machine SET epoch = epoch + 1 RETURNING epoch").fetchone()
+    db.commit()
+    return int(epoch)

@@ -10,9 +10,11 @@ from teehee import ids
 from teehee.errors import ConfigError, Refused
 from teehee.vault import policy as policies
 from teehee.vault.keyring import KeyRing
+from teehee.vault.seal import Seal
 from teehee.wire.messages import AgentConfig, Identity
 
-COLUMNS = "slot, agent, name, key_id, log_key, policy, epoch, stopped, log, keys"
+Row = tuple[str, str, str, str, str, str, int, int, int, str, bytes | None]
+COLUMNS = "slot, agent, name, key_id, log_key, policy, epoch, stopped, log, keys, salt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +28,8 @@ class Agent:
 class Identities:
     """The identity records, in memory and on disk."""
 
-    def __init__(self, db: sqlite3.Connection, ring: KeyRing) -> None:
-        self.db = db
-        self.ring = ring
+    def __init__(self, db: sqlite3.Connection, ring: KeyRing, seal: Seal) -> None:
+        self.db, self.ring, self.seal = db, ring, seal
         self.agents: dict[str, Agent] = {}
         self._keys: dict[str, dict[str, str]] = {}  # public keys by key id and purpose, as derived at this start
 
@@ -53,7 +54,11 @@ class Identities:
             slots.add(config.slot)
             policy = policies.parse(config.policy)
             row = self.db.execute(f"SELECT {COLUMNS} FROM identities WHERE slot=?", (config.slot,)).fetchone()
-            identity = await (self._mint(config, policy, admitted) if row is None else self._recall(row, policy))
+            if row is None:
+                identity = await self._mint(config, policy, admitted)
+            else:
+                self._check_recipe(row, config)
+                identity = await self._recall(row, policy)
             admitted[identity.agent] = Agent(identity, policy)
         return list(admitted.values())
 
@@ -69,16 +74,33 @@ class Identities:
         row = self.db.execute("SELECT 1 FROM identities WHERE agent=?", (config.agent,)).fetchone()
         taken = row is not None or config.agent in beside
         agent = ids.create_unique_uuid(key_id, config.agent) if taken else config.agent
+        if config.salt:
+            self.ring.use_legacy(key_id, config.salt)
         derived = await self._derived(key_id)
         return Identity(
             config.slot, agent, config.name, key_id, _origin(key_id), derived["log"], policy.hash,
             epoch=0, stopped=False, log=0, minted=True,
         )  # fmt: skip
 
-    async def _recall(
-        self, row: tuple[str, str, str, str, str, str, int, int, int, str], policy: policies.Policy
-    ) -> Identity:
-        slot, agent, name, key_id, log_key, _, epoch, stopped, log, keys = row
+    def _check_recipe(self, row: Row, config: AgentConfig) -> None:
+        """Raises ConfigError when the wallets are to come from another recipe than the agent was born with."""
+        salt = self._salt(row[3], row[10])
+        if config.salt != salt:
+            born, now = ("eliza-legacy" if one else "the vault's own keys" for one in (salt, config.salt))
+            what = f"from {born}, not from {now}" if bool(salt) != bool(config.salt) else "from another salt"
+            raise ConfigError(
+                f"the wallets of {row[2]!r} come {what}: they were pinned at its first start",
+                hint="put the character's `tee.derivation` and WALLET_SECRET_SALT back as they were, "
+                "or start a new agent and move the funds",
+            )
+
+    def _salt(self, key_id: str, sealed: bytes | None) -> str:
+        return "" if sealed is None else self.seal.open("identities", key_id, 1, sealed).decode()
+
+    async def _recall(self, row: Row, policy: policies.Policy) -> Identity:
+        slot, agent, name, key_id, log_key, _, epoch, stopped, log, keys, sealed = row
+        if salt := self._salt(key_id, sealed):
+            self.ring.use_legacy(key_id, salt)
         derived = await self._derived(key_id)
         for purpose, recorded in {**json.loads(keys), "log": log_key}.items():
             if derived.get(purpose) != recorded:
@@ -115,12 +137,13 @@ class Identities:
             (log,) = self.db.execute("SELECT COALESCE(MAX(log), 0) + 1 FROM identities").fetchone()
         self.db.execute(
             "INSERT INTO identities"
-            " (key_id, slot, agent, name, log_key, package, policy, policy_hash, epoch, log, keys)"
-            " VALUES (?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (key_id) DO UPDATE SET name=excluded.name,"
+            " (key_id, slot, agent, name, log_key, package, policy, policy_hash, epoch, log, keys, salt)"
+            " VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (key_id) DO UPDATE SET name=excluded.name,"
             " package=excluded.package, policy=excluded.policy, policy_hash=excluded.policy_hash,"
             " epoch=excluded.epoch, keys=excluded.keys",
             (identity.key_id, identity.slot, identity.agent, config.name, identity.log_key, config.package, policy,
-             identity.policy_hash, epoch, log, json.dumps(self._keys[identity.key_id])),
+             identity.policy_hash, epoch, log, json.dumps(self._keys[identity.key_id]),
+             self.seal.seal("identities", identity.key_id, 1, config.salt.encode()) if config.salt else None),
         )  # fmt: skip
         current = replace(identity, name=config.name, epoch=epoch, stopped=stopped, log=log)
         self.agents[identity.agent] = replace(agent, identity=current)

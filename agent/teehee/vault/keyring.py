@@ -8,11 +8,14 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from teehee.evidence import address
+from teehee.tee import legacy
 from teehee.tee.guest import Algorithm, GuestAgent, Key
+from teehee.tee.legacy import Wallets
 
 # What every agent has, and by which algorithm. The wallets are hers before she ever spends.
 AGENT_KEYS: Mapping[str, Algorithm] = {"log": "ed25519", "evm": "secp256k1", "solana": "ed25519"}
 CHANNEL = "owner-channel"
+LEGACY = "eliza-legacy"  # how the name of a wallet of Eliza's own recipe begins; nothing signs for it
 
 
 def key_name(key_id: str, purpose: str, algorithm: str, number: int = 0) -> str:
@@ -52,6 +55,12 @@ class KeyRing:
         self.trust = trust
         self._keys: dict[str, Key] = {}
         self._log_keys: dict[str, LogKey] = {}
+        self._salts: dict[str, str] = {}
+        self._wallets: dict[str, Wallets] = {}
+
+    def use_legacy(self, key_id: str, salt: str) -> None:
+        """From here on the wallets of this agent are those of Eliza's recipe for this salt."""
+        self._salts[key_id] = salt
 
     async def seal_root(self) -> bytes:
         return (await self._key("app", "seal", "aes-256-gcm-siv", "ed25519")).secret
@@ -69,7 +78,18 @@ class KeyRing:
         for purpose, algorithm in AGENT_KEYS.items():
             key = await self._key(key_id, purpose, algorithm, algorithm)
             found[purpose] = PublicHalf(key.name, algorithm, key.public, key.links)
+        if key_id in self._salts:
+            found |= await self._legacy(key_id)
         return found
+
+    async def _legacy(self, key_id: str) -> dict[str, PublicHalf]:
+        if key_id not in self._wallets:
+            self._wallets[key_id] = legacy.wallets(await self.guest.derive_pem(self._salts[key_id]))
+        wallets = self._wallets[key_id]
+        return {
+            "evm": PublicHalf(f"{LEGACY}/evm", "secp256k1", wallets.evm_public, ()),
+            "solana": PublicHalf(f"{LEGACY}/solana", "ed25519", wallets.solana_public, ()),
+        }
 
     async def channel_key(self) -> bytes:
         """The X25519 public key to which owners encrypt what they send from afar."""

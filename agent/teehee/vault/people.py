@@ -36,7 +36,7 @@ class People:
         """The seal under a person's own key. Raises ConfigError when that key is not there."""
         found = self._seals.get(person)
         if found is None:
-            found = self._seals[person] = Seal(self._key(person))
+            found = self._seals[person] = Seal(self._key(person), self._root.epoch)
             if len(self._seals) > HELD:
                 self._seals.popitem(last=False)
         else:

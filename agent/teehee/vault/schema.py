@@ -62,6 +62,10 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     """,
     """
+    ALTER TABLE machine ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE identities ADD COLUMN salt BLOB;
+    """,
+    """
     CREATE TABLE people (
         person INTEGER PRIMARY KEY, key_id TEXT NOT NULL, principal TEXT NOT NULL, sealed BLOB NOT NULL,
         UNIQUE (key_id, principal)

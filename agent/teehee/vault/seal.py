@@ -1,4 +1,7 @@
-"""Sealing: private cells are encrypted for their own place, so none can be moved or rolled back alone."""
+"""Sealing: private cells are encrypted for their own place, so none can be moved or rolled back alone.
+
+epoch, 8 bytes | nonce, 12 bytes | AES-256-GCM-SIV of the plain bytes; AAD = table, row key, row version, epoch
+"""
 
 import os
 
@@ -9,30 +12,39 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from teehee.errors import ConfigError
 
-NONCE_BYTES = 12
+EPOCH_BYTES, NONCE_BYTES = 8, 12
 
 
 class Seal:
-    """AES-256-GCM-SIV with a key per table; AAD = table, row key, row version."""
+    """A key per table. `epoch` counts the lives of this vault: a cell of a later one is from a store put back."""
 
-    def __init__(self, root: bytes) -> None:
+    def __init__(self, root: bytes, epoch: int) -> None:
         self._root = root
+        self.epoch = epoch
         self._ciphers: dict[str, AESGCMSIV] = {}
 
     def seal(self, table: str, key: str, version: int, plain: bytes) -> bytes:
         nonce = os.urandom(NONCE_BYTES)
-        return nonce + self._cipher(table).encrypt(nonce, plain, _place(table, key, version))
+        place = _place(table, key, version, self.epoch)
+        return self.epoch.to_bytes(EPOCH_BYTES) + nonce + self._cipher(table).encrypt(nonce, plain, place)
 
     def open(self, table: str, key: str, version: int, sealed: bytes) -> bytes:
-        """The plain bytes. Raises ConfigError when the cell was altered, moved, or sealed by other keys."""
-        nonce, body = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
+        """The plain bytes. Raises ConfigError when the cell was altered, moved, or sealed by other keys or later."""
+        epoch, rest = int.from_bytes(sealed[:EPOCH_BYTES]), sealed[EPOCH_BYTES:]
         try:
-            return self._cipher(table).decrypt(nonce, body, _place(table, key, version))
+            place = _place(table, key, version, epoch)
+            plain = self._cipher(table).decrypt(rest[:NONCE_BYTES], rest[NONCE_BYTES:], place)
         except (InvalidTag, ValueError):  # ValueError: too short to be a sealed cell
             raise ConfigError(
                 f"a sealed cell of {table!r} does not open: altered, moved, or sealed by another vault",
                 hint="restore the data folder from a backup taken with these keys",
             ) from None
+        if epoch > self.epoch:
+            raise ConfigError(
+                f"a sealed cell of {table!r} is from epoch {epoch}, this vault is in its epoch {self.epoch}",
+                hint="parts of two stores were mixed; restore the data folder whole, from one backup",
+            )
+        return plain
 
     def _cipher(self, table: str) -> AESGCMSIV:
         if table not in self._ciphers:
@@ -41,5 +53,5 @@ class Seal:
         return self._ciphers[table]
 
 
-def _place(table: str, key: str, version: int) -> bytes:
-    return f"{table}\n{key}\n{version}".encode()
+def _place(table: str, key: str, version: int, epoch: int) -> bytes:
+    return f"{table}\n{key}\n{version}\n{epoch}".encode()

@@ -8,6 +8,7 @@ import asyncio
 import gc
 import json
 import os
+import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -43,6 +44,7 @@ class Life:
 
 def run(kind: type[T], main: Callable[[T, Life], Awaitable[None]], runner: "asyncio.Runner | None" = None) -> None:
     """Runs `main` until it is told to stop; an error that people can mend goes out as the status line."""
+    leave_no_core()
     status = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what else is printed in this process, by a plugin say, must not be taken for a status line
     with runner or asyncio.Runner() as loop_runner:
@@ -51,6 +53,14 @@ def run(kind: type[T], main: Callable[[T, Life], Awaitable[None]], runner: "asyn
         except TeeheeError as error:
             _tell(status, {"error": str(error), "hint": error.hint, "exit": error.exit_code})
             sys.exit(error.exit_code)
+
+
+def leave_no_core() -> None:
+    """A crash of this process writes no memory to disk: it holds keys, tokens or private words.
+
+    The limit is 1 byte and not 0: a kernel that hands cores to a program minds no limit but this one (core(5)).
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
 
 
 async def _live(kind: type[T], main: Callable[[T, Life], Awaitable[None]], status: TextIO) -> None:

@@ -154,13 +154,17 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class AgentConfig:
-    """One agent as its owner configures it. `slot` names its place across renames (its file, its service)."""
+    """One agent as its owner configures it. `slot` names its place across renames (its file, its service).
+
+    `salt` is Eliza's WALLET_SECRET_SALT: an agent that has one gets the wallets Eliza's TEE plugin would give it.
+    """
 
     slot: str
     agent: str
     name: str
     package: str
     policy: Mapping[str, Json] = field(default_factory=dict)
+    salt: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
