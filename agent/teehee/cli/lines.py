@@ -92,7 +92,7 @@ class Keyboard:
             line = self._edited(self._asked.get())
             while line is not None and select.select([0], [], [], PASTE_SECONDS)[0]:
                 more = self._edited(GOES_ON)
-                line = line if more is None else f"{line}\n{more}"
+                line = line if more is None else line.removesuffix("\\") + f"\n{more}"
             self._loop.call_soon_threadsafe(self._lines.put_nowait, line)
 
     def _edited(self, prompt: str) -> str | None:
