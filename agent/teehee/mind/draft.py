@@ -79,9 +79,9 @@ class Draft:
 
 def said_so_far(raw: str) -> str:
     """The words that an answer, cut anywhere, holds so far; "" while it is not clear that they will be said."""
-    before, opened, block = raw.partition("<response>")
+    _, opened, block = raw.rpartition("<response>")  # the last: a model that broke off was followed by another
     if not opened:
-        return _from_json(before)
+        return _from_json(raw)
     head, opened, rest = block.partition("<text>")
     if not opened or not _will_be_said(head):
         return ""
