@@ -1,4 +1,7 @@
-"""The access token: asked for where the page is open to more than this machine; proofs stay for everyone."""
+"""The access token: asked for where the page is open to more than this machine; proofs stay for everyone.
+
+Numbers for operators have a token of their own.
+"""
 
 import hashlib
 import hmac
@@ -16,7 +19,7 @@ from teehee.gate.web.layout import form, page
 
 COOKIE = "teehee_access"
 PUBLIC = re.compile(
-    r"/healthz|/favicon\.ico|/static/[\w.-]+|/bundle\.json|/chat/[\w-]+/(?:bundle\.json|verify)|/api/receipts/[\w-]+"
+    r"/healthz|/readyz|/metrics|/favicon\.ico|/static/[\w.-]+|/bundle\.json|/chat/[\w-]+/(?:bundle\.json|verify)|/api/receipts/[\w-]+"
     r"|/api/agents"
 )
 ASKING = (
