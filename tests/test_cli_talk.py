@@ -53,11 +53,11 @@ async def agent(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel) 
 
 
 class Tmux:
-    """A terminal of 80 by 24 in which `teehee ARGUMENTS` runs."""
+    """A terminal of 80 by 24 in which `teehee ARGUMENTS` runs, `then` another command."""
 
-    def __init__(self, socket: Path, *arguments: object) -> None:
+    def __init__(self, socket: Path, *arguments: object, then: str = "") -> None:
         self.socket = socket
-        line = " ".join(["exec", *command_line(*arguments)])
+        line = " ".join(command_line(*arguments)) + (f"; {then}" if then else "")
         self.tmux("-f", "/dev/null", "new-session", "-d", "-x", str(COLUMNS), "-y", str(ROWS), line)
 
     def tmux(self, *arguments: str, stdin: str = "") -> str:
@@ -108,8 +108,8 @@ def open_tmux() -> Iterator[Callable[..., Tmux]]:
     opened: list[Tmux] = []
     with tempfile.TemporaryDirectory() as folder:  # a socket's path must be short
 
-        def start(*arguments: object) -> Tmux:
-            opened.append(Tmux(Path(folder) / f"{len(opened)}", *arguments))
+        def start(*arguments: object, then: str = "") -> Tmux:
+            opened.append(Tmux(Path(folder) / f"{len(opened)}", *arguments, then=then))
             return opened[-1]
 
         yield start
@@ -215,10 +215,7 @@ async def test_keys_pressed_during_an_answer_wait_for_the_next_line(
 
 @pytest.mark.parametrize("key", ["C-c", "C-d"])
 async def test_the_terminal_is_left_as_it_was(agent: Running, open_tmux: Callable[..., Tmux], key: str) -> None:
-    terminal = open_tmux("--version")  # only to have a server; the shell below runs the talk
-    terminal.close()
-    chat = " ".join(command_line("chat", "--data", agent.folder))
-    terminal.tmux("-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", f"{chat}; stty -a; sleep 60")
+    terminal = open_tmux("chat", "--data", agent.folder, then="stty -a; sleep 60")
     await terminal.until_shown("you ›")
     terminal.key(key)
 
