@@ -259,6 +259,37 @@ def model_clients() -> Json:
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
 
 
+async def first_words(folder: Path, tries: int) -> Json:
+    """Milliseconds from a message to the first words of its streamed answer, and to the whole, over the web API."""
+    import aiohttp
+
+    from teehee.testing import ScriptedModel
+
+    first, whole = [], []
+    async with ScriptedModel(speak=lambda _: ANSWER) as model, aiohttp.ClientSession() as http:
+        agent = Agent(folder, model.url, [])
+        base = f"{agent.url()}/api/chat/{SLUG}"
+        headers = {"authorization": f"Bearer {secrets.token_urlsafe(32)}"}
+        for number in range(tries):
+            message = {"text": "is the light on?", "id": str(number), "wait": 30}
+            async with http.get(f"{base}/signals", params={"id": str(number)}, headers=headers) as signals:
+                start = time.perf_counter()
+                posting = asyncio.ensure_future(http.post(f"{base}/messages", json=message, headers=headers))
+                async for line in signals.content:
+                    if line.startswith(b"event: writing"):
+                        first.append((time.perf_counter() - start) * 1000)
+                        break
+                (await posting).release()
+            whole.append((time.perf_counter() - start) * 1000)
+        agent.stop()
+    return {
+        "tries": tries,
+        "seen": len(first),
+        "first_ms": {"median": round(statistics.median(first), 1), "max": round(max(first), 1)},
+        "whole_ms_median": round(statistics.median(whole), 1),
+    }
+
+
 async def bench(options: argparse.Namespace) -> Json:
     seen: list[bytes] = []
     server = await asyncio.get_running_loop().create_server(lambda: Model(seen), "127.0.0.1", 0)
@@ -274,6 +305,8 @@ async def bench(options: argparse.Namespace) -> Json:
         starts = [await start_to_reply(base / f"start{i}", model) for i in range(options.starts + 1)][1:]
         middle = round(statistics.median(starts), 3)
         result["start_to_first_reply_seconds"] = {"median": middle, "max": round(max(starts), 3)}
+
+        result["streamed_answer"] = await first_words(base / "stream", 50)
 
         agent = Agent(base / "load", model, [])
         port = int(agent.url().rsplit(":", 1)[1])

@@ -122,6 +122,64 @@ async def test_no_other_site_may_read_an_answer(visitor: httpx.AsyncClient) -> N
     assert not [name for name in answer.headers if name.startswith("access-control-")]
 
 
+FORGET = ["/api/chat/wren/forget", "/chat/wren/forget"]
+
+
+@pytest.mark.parametrize("path", FORGET)
+@pytest.mark.parametrize("headers", [{"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}], ids=str)
+async def test_another_site_can_have_nobody_forgotten(
+    visitor: httpx.AsyncClient, path: str, headers: dict[str, str]
+) -> None:
+    await submit(visitor, "remember this")
+
+    answer = await visitor.post(path, headers=headers)
+
+    assert answer.status_code == 403
+    assert "remember this" in (await visitor.get(PAGE)).text
+
+
+@pytest.mark.parametrize("path", FORGET)
+async def test_looking_at_the_way_to_be_forgotten_forgets_nothing(visitor: httpx.AsyncClient, path: str) -> None:
+    await submit(visitor, "remember this")
+
+    await visitor.get(path)
+
+    assert "remember this" in (await visitor.get(PAGE)).text
+
+
+async def test_a_visitor_can_have_no_other_forgotten(visitor: httpx.AsyncClient, stranger: httpx.AsyncClient) -> None:
+    await submit(visitor, "remember this")
+    await say(stranger, "forget me")
+
+    given = (await stranger.post(FORGET[0], json={"principal": "web:0", "agent": "wren"})).json()
+
+    assert given["receipt"]["effects"] == 1
+    assert "remember this" in (await visitor.get(PAGE)).text
+
+
+async def test_reasons_are_for_whom_the_answer_was_written_to(
+    visitor: httpx.AsyncClient, stranger: httpx.AsyncClient
+) -> None:
+    told = (await say(visitor, "just for me")).json()
+    effect = told["messages"][0]["id"]
+    await stranger.get(PAGE)
+
+    own, other = await visitor.get(f"/chat/wren/why/{effect}"), await stranger.get(f"/chat/wren/why/{effect}")
+    receipt = await stranger.get(f"/chat/wren/receipts/{effect}")
+
+    assert (own.status_code, other.status_code, receipt.status_code) == (200, 400, 200)
+    assert "What it was told" in own.text
+    assert "just for me" not in other.text + receipt.text
+
+
+@pytest.mark.parametrize("name", ["why", "receipts"])
+async def test_a_page_about_no_reply_is_refused_in_words(visitor: httpx.AsyncClient, name: str) -> None:
+    answer = await visitor.get(f"/chat/wren/{name}/{SCRIPT}")
+
+    assert answer.status_code in (400, 404)
+    assert SCRIPT not in answer.text
+
+
 # -- words stay words
 
 
