@@ -34,17 +34,16 @@ class Draft:
     def __init__(self, show: Show, instructions: Sequence[str] = ()) -> None:
         self.show = show
         self.instructions = instructions
-        self.begin()
-
-    _timer: asyncio.TimerHandle | None = None
-    _shown = ""
-    _shown_at = 0.0
+        self._pieces: list[str] = []
+        self._size = 0
+        self._shown, self._shown_at = "", 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
         """An answer begins, maybe once more: what was shown of the last one is taken back."""
-        self._pieces: list[str] = []
-        self._size = 0
         self.end()
+        self._pieces.clear()
+        self._size = 0
         if self._shown:
             self._shown = ""
             self.show("")
