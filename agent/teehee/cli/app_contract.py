@@ -7,7 +7,7 @@ from teehee.errors import ConfigError, Unavailable
 from teehee.evidence import anchors, governance
 from teehee.evidence.canonical import MAX_INTEGER
 from teehee.evidence.governance import Announced, Change, Governance, Upgrade
-from teehee.evidence.keychain import keccak256
+from teehee.evidence.keccak import keccak256
 
 Json = Any
 IMPLEMENTATION_SLOT = int.from_bytes(keccak256(b"eip1967.proxy.implementation")) - 1

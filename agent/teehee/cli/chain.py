@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from teehee.errors import ConfigError, TeeheeError, Unavailable
-from teehee.evidence.keychain import keccak256
+from teehee.evidence.keccak import keccak256
 
 Json = Any
 ANSWER_BYTES = 16 << 20
