@@ -1,108 +1,29 @@
-"""`teehee verify --chain-rpc`: each state of an app contract on a real chain gets its verdict, and no node gets more."""
+"""`teehee verify --chain-rpc`: each state of an app contract on a real chain gets its own verdict."""
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chain_oracle import MAY_INSTALL, Chain, between, call, chain, published
+from app_world import DAY, NOBODY, OTHER, SEED, World, fresh
+from chain_oracle import MAY_INSTALL, call, published
 from dev_machine import Machine
-from teehee.cli import app_contract
-from teehee.cli import chain as nodes
-from teehee.cli.chain import Node
-from teehee.errors import ConfigError, Unavailable
 from teehee.evidence import anchors, governance
 from teehee.evidence.keccak import keccak256
 from teehee.tee.simulator import Simulator
 from teehee.testing import teehee
-from teehee.testing.command_line import Ended
 
 Json = Any
-SEED = bytes(range(32))
-COMPOSE = Machine(Simulator(SEED)).simulator.machine.compose_hash.hex()
-OTHER = "77" * 32
-DAY = 86_400
-NOBODY = "0x" + "0" * 40
 pytestmark = MAY_INSTALL
 
 
-@dataclass
-class World:
-    """A chain with a key service, where apps are made and checked."""
-
-    chain: Chain
-    folder: Path
-    codes: dict[str, str] = field(default_factory=dict)
-    kms: str = ""
-
-    def __post_init__(self) -> None:
-        self.kms = self.key_service(Machine(Simulator(SEED)).provider())
-
-    def key_service(self, ca: bytes) -> str:
-        kms = self.chain.deploy("KeyService")
-        self.chain.send(kms, "setKeys(bytes,bytes)", Simulator(SEED).anchor, ca)
-        return kms
-
-    def app(self, code: str = "TwoStepApp", owner: str = "", compose_hash: str = COMPOSE) -> str:
-        if code not in self.codes:
-            self.codes[code] = self.chain.deploy(code)
-        start = call("start(address,bytes32)", owner or self.chain.accounts[0], compose_hash)
-        app = self.chain.deploy("ERC1967Proxy", "constructor(address,bytes)", self.codes[code], start)
-        self.chain.send(self.kms, "registerApp(address)", app)
-        return app
-
-    def locked(self, code: str = "TwoStepApp") -> str:
-        app = self.app(code)
-        self.chain.send(app, "renounceOwnership()")
-        return app
-
-    def timelock(self, seconds: int) -> str:
-        me = self.chain.accounts[0]
-        return self.chain.deploy(
-            "TimelockController", "constructor(uint256,address[],address[],address)", seconds, [me], [me], NOBODY
-        )
-
-    def schedule(self, timelock: str, target: str, data: bytes, delay: int) -> None:
-        schedule = "schedule(address,uint256,bytes,bytes32,bytes32,uint256)"
-        self.chain.send(timelock, schedule, target, 0, data, bytes(32), bytes(32), delay)
-
-    def execute(self, timelock: str, target: str, data: bytes) -> None:
-        self.chain.send(
-            timelock, "execute(address,uint256,bytes,bytes32,bytes32)", target, 0, data, bytes(32), bytes(32)
-        )
-
-    def machine(self, app: str) -> Machine:
-        return Machine(Simulator(SEED, app_id=bytes.fromhex(app[2:])))
-
-    def known(self) -> list[str]:
-        hashes = [self.chain.code_hash(address) for address in self.codes.values()]
-        return [word for one in hashes for word in ("--known-code", f"implementation={one}")]
-
-    async def verify(self, app: str, *more: object, url: str = "", known: bool = True, kms: str = "") -> Ended:
-        """The verdict on an agent whose app this is."""
-        machine, file, root = self.machine(app), self.folder / f"{app}.json", self.folder / "root.der"
-        file.write_bytes(machine.bundle().encode())
-        root.write_bytes(machine.simulator.root_der)
-        rpc = () if "--governance" in more else ("--chain-rpc", url or self.chain.url)
-        told = self.known() if known else []
-        return await teehee(
-            "verify", file, "--dev-root", root, "--json", *rpc, "--kms-contract", kms or self.kms, *told, *more
-        )
-
-    def read(self, app: str, url: str = "") -> governance.Governance:
-        """The snapshot, read in this process by a node that does not wait."""
-        return app_contract.read(Node(url or self.chain.url, lambda _: None, pause=0), app, kms=self.kms)
-
-
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with chain() as up:
-        yield World(up, tmp_path_factory.mktemp("bundles"))
+def world() -> Iterator[World]:
+    with fresh() as made:
+        yield made
 
 
 def codes(verdict: Json) -> list[str]:
@@ -354,136 +275,6 @@ async def test_options_that_make_no_sense_are_a_sentence(tmp_path: Path, words: 
 
     assert (done.code, done.out) == (2, "")
     assert says in done.err
-
-
-# -- nodes that are not what they should be
-
-
-def log_ranges(question: Json) -> int:
-    return int(question["params"][0]["toBlock"], 16) - int(question["params"][0]["fromBlock"], 16) + 1
-
-
-def error(message: str, code: int = -32000) -> Json:
-    return {"jsonrpc": "2.0", "id": 1, "error": {"code": code, "message": message}}
-
-
-def test_a_node_with_short_ranges_and_no_memory_gives_the_same(world: World) -> None:
-    app = world.locked()
-    asked: list[int] = []
-
-    def change(question: Json, ask: Callable[[], Json]) -> Json:
-        if question["method"] == "eth_getLogs":
-            asked.append(log_ranges(question))
-            return error("query exceeds max block range 3") if asked[-1] > 3 else ask()
-        if question["method"] == "eth_getCode" and int(question["params"][1], 16) < latest:
-            return error("missing trie node")
-        return ask()
-
-    latest = int(world.chain.ask("eth_blockNumber"), 16)
-    with between(world.chain, change) as url:
-        found = world.read(app, url)
-
-    assert found == world.read(app)
-    assert len([width for width in asked if width <= 3]) > latest / 3 - 1
-
-
-Change = Callable[[Json, Callable[[], Json]], Any]
-
-
-def only(method: str, answer: Any) -> Change:
-    return lambda question, ask: answer() if question["method"] == method else ask()
-
-
-def drip() -> Iterator[bytes]:
-    while True:
-        time.sleep(0.05)
-        yield b" "
-
-
-def cut() -> Iterator[bytes]:
-    yield b'{"jsonrpc":"2.0","id":1,"result":['
-
-
-def moved(answer: Json, change: Callable[[Json], object]) -> Json:
-    change(answer["result"])
-    return answer
-
-
-def with_logs(change: Callable[[Json], object]) -> Change:
-    return lambda question, ask: moved(ask(), change) if question["method"] == "eth_getLogs" else ask()
-
-
-def replaced() -> Change:
-    """The block has another hash when it is asked for again."""
-    return lambda question, ask: (
-        moved(ask(), lambda block: block.update(hash="0x" + "99" * 32))
-        if question["method"] == "eth_getBlockByNumber" and question["params"][0] != "latest"
-        else ask()
-    )
-
-
-BAD: dict[str, tuple[Change, type[Exception], str]] = {
-    "no JSON": (lambda *_: b"<html>", Unavailable, "expected JSON-RPC"),
-    "no JSON-RPC": (lambda *_: {"ok": True}, Unavailable, "with a result"),
-    "deep JSON": (lambda *_: b"[" * 100_000, Unavailable, "expected JSON-RPC"),
-    "too much": (lambda *_: iter([b" " * (1 << 20)] * 20), Unavailable, "more than 16 MiB"),
-    "a byte at a time": (lambda *_: drip(), Unavailable, "slower than"),
-    "down": (lambda *_: (503, b""), Unavailable, "answers 503"),
-    "a wrong key": (lambda *_: (401, b"no"), ConfigError, "answers 401"),
-    "a chain id that is none": (only("eth_chainId", lambda: {"result": "31337"}), Unavailable, "expected a quantity"),
-    "no block": (only("eth_getBlockByNumber", lambda: {"result": None}), Unavailable, "has no block"),
-    "code that is none": (only("eth_getCode", lambda: {"result": 7}), Unavailable, "expected some bytes"),
-    "a slot too short": (only("eth_getStorageAt", lambda: {"result": "0x01"}), Unavailable, "expected 32 bytes"),
-    "gone in the middle of the scan": (only("eth_getLogs", lambda: cut()), Unavailable, "expected JSON-RPC"),
-    "no events at all": (only("eth_getLogs", lambda: error("limit exceeded")), Unavailable, "no events of block"),
-    "events that are none": (only("eth_getLogs", lambda: {"result": [7]}), Unavailable, "expected an event"),
-    "an event twice": (with_logs(lambda logs: logs.append(logs[-1])), Unavailable, "each once"),
-    "events of another": (with_logs(lambda logs: logs[0].update(address=NOBODY)), Unavailable, "got another"),
-    "events that were taken back": (with_logs(lambda logs: logs[0].update(removed=True)), Unavailable, "got another"),
-    "another block under the same number": (replaced(), Unavailable, "was replaced while it was read"),
-}
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_a_bad_node_is_told_and_nothing_of_it_believed(
-    world: World, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    change, kind, says = BAD[name]
-    app = world.locked()
-    monkeypatch.setattr(nodes, "ANSWER_SECONDS", 0.5)
-
-    with between(world.chain, change) as url, pytest.raises(kind, match=says) as caught:
-        world.read(app, f"{url}/v2/secret-key")
-
-    assert "secret-key" not in str(caught.value)
-
-
-async def test_a_node_that_fails_ends_the_check_with_its_own_code(world: World) -> None:
-    app, first = world.locked(), iter([True])
-    gone = only("eth_getLogs", cut)
-
-    with between(world.chain, gone) as url:
-        done = await world.verify(app, url=url)
-    with between(world.chain, lambda _, ask: (429, b"") if next(first, False) else ask()) as url:
-        again = await world.verify(app, url=url)
-
-    assert (done.code, done.out) == (4, "")
-    assert "what to do: ask again later, or name another node" in done.err
-    assert again.json["rung"] == 4, "one refusal for haste is no end"
-
-
-def test_a_history_that_is_not_whole_is_no_history(world: World) -> None:
-    app = world.locked()
-    without = with_logs(lambda logs: logs.pop(0))
-
-    with between(world.chain, without) as url:
-        found = world.read(app, url)
-
-    assert found.upgrades == ()
-    machine = governance.Machine(app_id=app[2:], compose_hash=COMPOSE, provider="")
-    with pytest.raises(Exception, match="its history is not whole") as caught:
-        governance.check(found, machine, governance.Asked(), 0)
-    assert "governance.4" in str(caught.value)
 
 
 def test_the_listed_code_is_that_of_the_published_package() -> None:
