@@ -27,8 +27,8 @@ SAY_EVERY_SECONDS = 2.0
 REVERTED = 3  # the code of geth and those after it; others only say so
 RETRIED = (408, 425, 429, 500, 502, 503, 504)
 OTHER = "ask again later, or name another node by --chain-rpc"
-QUANTITY = re.compile(r"0x(?:0|[1-9a-f][0-9a-f]{0,15})")
-DATA = re.compile(r"0x(?:[0-9a-f]{2})*")
+QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,16}")
+DATA = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
 
 
 class NodeRefused(TeeheeError):
@@ -146,7 +146,7 @@ class Node:
                 tuple(self.bytes_of(topic, 32) for topic in item["topics"]),
                 self.bytes_of(item.get("data")),
             )
-            mine = item.get("address") == address and not item.get("removed") and log.block in blocks
+            mine = str(item.get("address")).lower() == address and not item.get("removed") and log.block in blocks
             if not mine or not log.topics or log.topics[0] not in topics:
                 raise self._garbage("expected events that were asked for, got another", item)
             found.append(log)
@@ -163,7 +163,7 @@ class Node:
         if isinstance(answer, dict) and isinstance(error := answer.get("error"), dict):
             told = str(error.get("message"))[:200]
             reverted = error.get("code") == REVERTED or "revert" in told.lower()
-            raise NodeRefused(f"{self._name} refuses {method}: {told}", reverted=reverted)
+            raise NodeRefused(f"{self._name} refuses {method}: {told!r}", reverted=reverted)
         if not isinstance(answer, dict) or "result" not in answer:
             raise self._garbage("expected JSON-RPC with a result", data[:40])
         return answer["result"]
