@@ -9,6 +9,7 @@ import pytest
 from app_world import COMPOSE, NOBODY, World, fresh
 from chain_oracle import MAY_INSTALL, between
 from teehee.cli import chain as nodes
+from teehee.cli.chain import NodeRefused
 from teehee.errors import ConfigError, Unavailable
 from teehee.evidence import governance
 
@@ -102,6 +103,11 @@ BAD: dict[str, tuple[Change, type[Exception], str]] = {
     "a slot too short": (only("eth_getStorageAt", lambda: {"result": "0x01"}), Unavailable, "expected 32 bytes"),
     "gone in the middle of the scan": (only("eth_getLogs", lambda: cut()), Unavailable, "expected JSON-RPC"),
     "no events at all": (only("eth_getLogs", lambda: error("limit exceeded")), Unavailable, "no events of block"),
+    "too many questions": (
+        only("eth_call", lambda: error("rate limit")),
+        NodeRefused,
+        "refuses eth_call: 'rate limit'",
+    ),
     "events that are none": (only("eth_getLogs", lambda: {"result": [7]}), Unavailable, "expected an event"),
     "an event twice": (with_logs(lambda logs: logs.append(logs[-1])), Unavailable, "each once"),
     "events of another": (with_logs(lambda logs: logs[0].update(address=NOBODY)), Unavailable, "got another"),

@@ -90,11 +90,11 @@ def edited_log(change: Callable[[list[Json]], object]) -> Evidence:
     return replace(GOOD.evidence(), event_log=json.dumps(events_with(change)).encode())
 
 
-def leaking() -> Evidence:
+def leaky() -> Machine:
     compose = json.loads(GOOD.simulator.machine.app_compose)
     compose["public_logs"] = True
     compose["docker_compose_file"] += "      - /var/run/docker.sock:/var/run/docker.sock\n"
-    return machine(app_compose=json.dumps(compose).encode()).evidence()
+    return machine(app_compose=json.dumps(compose).encode())
 
 
 SPOILT: dict[str, tuple[str, Callable[[], Evidence], Terms]] = {
@@ -127,7 +127,7 @@ SPOILT: dict[str, tuple[str, Callable[[], Evidence], Terms]] = {
     ),
     "another compose hash before boot": ("C2", lambda: good(mrconfigid=mrconfig.v1(bytes(32))), TERMS),
     "no compose hash before boot": ("C2", lambda: good(mrconfigid=bytes(48)), TERMS),
-    "an app-compose that lets people in": ("C3", leaking, TERMS),
+    "an app-compose that lets people in": ("C3", lambda: leaky().evidence(), TERMS),
     "another firmware": ("O1", lambda: good(mrtd=b"\x01" * 48), TERMS),
     "a development image": ("O2", lambda: machine(fault="dev-os").evidence(), TERMS),
     "no key provider": ("K1", lambda: machine(provider="none").evidence(), TERMS),
@@ -188,6 +188,18 @@ def test_what_is_spoilt_is_named_by_its_code_and_no_other(name: str) -> None:
 
 def test_every_code_has_a_way_to_be_reached() -> None:
     assert {code for code, _, _ in SPOILT.values()} | BY_FIXTURE == set(CODES)
+
+
+def test_a_locked_contract_lifts_only_an_agent_that_is_closed() -> None:
+    leaking = leaky()
+
+    closed = verify.verify(governed(), TERMS)
+    open_ = verify.verify(replace(leaking.evidence(), contract=leaking.governance()), TERMS)
+    silent = verify.verify(replace(governed(), statement=None), TERMS)
+
+    assert [found.rung for found in (closed, open_, silent)] == [4, 1, 0]
+    assert [step.outcome for step in (closed.steps[16], open_.steps[16], silent.steps[16])] == ["held"] * 3
+    assert "whoever may log in" in str(open_.residual)
 
 
 @pytest.mark.parametrize("missing", ["event_log", "app_compose", "collateral", "statement", "checkpoint"])
