@@ -1,7 +1,7 @@
 """The mind's tables, under Eliza's names (elizaOS plugin-sql), and the inbox that makes a turn durable."""
 
 KNOWLEDGE_WORDS = (
-    "CREATE VIRTUAL TABLE knowledge_words USING fts5 (agent_id UNINDEXED, text, tokenize = 'porter unicode61')"
+    "CREATE VIRTUAL TABLE knowledge_words USING fts5 (agent_id UNINDEXED, text, tokenize = 'porter unicode61');"
 )
 MIGRATIONS = (
     """
