@@ -161,7 +161,7 @@ def test_another_version_is_refused(version: object) -> None:
 def test_an_unknown_type_is_refused() -> None:
     refused(
         "leaf.3",
-        "expected one of intent, outcome, stop, resume, policy, epoch, genesis, got 'spend'",
+        "expected one of intent, outcome, stop, resume, policy, epoch, genesis, restored, got 'spend'",
         changed(POLICY, type="spend"),
     )
     refused("record.2", "Stop: expected no key 'policy'", changed(POLICY, type="stop"))

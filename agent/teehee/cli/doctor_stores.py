@@ -27,8 +27,8 @@ def deep(folder: DataFolder) -> Iterator[Finding]:
         except ConfigError as error:
             yield Finding(name, "bad", str(error), error.hint)
             continue
-        leaves = "".join(f", {log.name}: all {log.size} leaves" for log in logs)
-        told = f"{path.stat().st_size >> 10} KB, every page{leaves} hold"
+        leaves = "".join(f"; {log.name}: all {log.size} leaves hold" for log in logs)
+        told = f"{path.stat().st_size >> 10} KB, not a page damaged{leaves}"
         yield Finding(name, "ok", f"{told} (read in {time.perf_counter() - began:.1f} s)")
 
 
