@@ -25,7 +25,8 @@ def open_database(path: Path, *, what: str) -> sqlite3.Connection:
     """
     try:
         db = sqlite3.connect(path, isolation_level=None, cached_statements=256, timeout=2.0)
-        db.execute("PRAGMA auto_vacuum=INCREMENTAL")  # holds for a new file only, and comes before anything is in it
+        if not db.execute("PRAGMA page_count").fetchone()[0]:
+            db.execute("PRAGMA auto_vacuum=INCREMENTAL")  # comes before anything is in the file
         db.execute("PRAGMA journal_mode=WAL")
         db.execute(f"PRAGMA journal_size_limit={database.WAL_BYTES}")
         db.execute("PRAGMA synchronous=FULL")

@@ -117,4 +117,4 @@ def give_back(db: sqlite3.Connection, pages: int = 500) -> None:
     (free,) = db.execute("PRAGMA freelist_count").fetchone()
     (total,) = db.execute("PRAGMA page_count").fetchone()
     if free * 4 > total:
-        db.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+        db.executescript(f"PRAGMA incremental_vacuum({pages})")  # `execute` would hand back one page: it steps once
