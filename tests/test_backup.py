@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,26 @@ def content(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in KEPT_IN_BACKUPS if (folder / name).exists()}
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def altered(file: Path, *, flip: bool) -> None:
+    """Turns one bit of a file, or cuts off its last byte."""
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data if flip else file.read_bytes()[:-1])
+
+
+def damage(store: Path, harm: str) -> None:
+    """Overwrites a page of a store, empties it, or takes it away."""
+    data = bytearray(store.read_bytes())
+    data[4096 : 4096 + 4096] = b"\x55" * 4096
+    store.write_bytes(data if harm == "page" else b"")
+    if harm == "gone":
+        store.unlink()
+
+
 @pytest.fixture
 async def stopped(tmp_path: Path) -> Path:
     """The data folder of an agent that has said one thing and stopped."""
@@ -94,7 +115,7 @@ async def taken(stopped: Path, tmp_path: Path) -> Path:
 async def test_a_backup_taken_under_load_holds_all_that_was_promised_before_it(tmp_path: Path) -> None:
     folder, file = tmp_path / "data", tmp_path / "load.backup"
     async with ScriptedModel() as model:
-        options = {"model_url": model.url, "replies_per_minute": 100_000}
+        options: dict[str, Json] = {"model_url": model.url, "replies_per_minute": 100_000}
         async with running(folder, ["wren"], **options) as agent:
             people = [TerminalPerson(agent.door, room=f"room-{n}") for n in range(ROOMS)]
             accepted: list[str] = []
@@ -124,7 +145,7 @@ async def test_a_backup_taken_under_load_holds_all_that_was_promised_before_it(t
             people = [TerminalPerson(agent.door, room=f"room-{n}") for n in range(ROOMS)]
             for person in people:
                 await person.say(f"{person.place['room']} goes on", id="after the restore")
-                await until(lambda person=person: answered(person, "goes on"))
+                await until(partial(answered, person, "goes on"))
                 await person.settle()
         after = await logged(new)
 
@@ -164,7 +185,7 @@ async def test_backup_and_check_tell_the_same_log_and_the_talk_goes_on_from_it(s
     assert done["size"] == file.stat().st_size
     assert f"Wren · 3 leaves · root {log['root'][:16]}…" in words
     assert file.stat().st_mode & 0o077 == 0
-    assert not any(path.name.startswith((".backup", ".restore")) for path in stopped.iterdir())
+    assert not {".backup", ".restore"} & set(names(stopped))
 
 
 async def test_nothing_that_was_said_and_no_key_is_in_a_backup_in_the_clear(tmp_path: Path) -> None:
@@ -181,11 +202,11 @@ async def test_nothing_that_was_said_and_no_key_is_in_a_backup_in_the_clear(tmp_
 
 
 async def test_no_backup_is_written_over(taken: Path, stopped: Path) -> None:
-    before = taken.read_bytes()
+    before = taken.stat().st_ino
 
     done = await teehee("backup", taken, "--data", stopped)
 
-    assert (done.code, taken.read_bytes()) == (2, before)
+    assert (done.code, taken.stat().st_ino) == (2, before)
     assert "is there already" in done.err
 
 
@@ -235,10 +256,7 @@ async def test_in_development_a_backup_opens_only_where_its_seed_is(taken: Path,
 
 @pytest.mark.parametrize("harm", ["flip", "cut"])
 async def test_an_altered_backup_is_refused_and_changes_nothing(taken: Path, stopped: Path, harm: str) -> None:
-    data = bytearray(taken.read_bytes())
-    if harm == "flip":
-        data[len(data) // 2] ^= 1
-    taken.write_bytes(data if harm == "flip" else data[:-1])
+    altered(taken, flip=harm == "flip")
     before = content(stopped)
 
     done = await teehee("restore", taken, "--force", "--data", stopped)
@@ -295,15 +313,7 @@ async def test_a_running_folder_is_not_restored_into(taken: Path, stopped: Path)
 async def test_a_damaged_store_stops_the_start_with_a_sentence_and_a_restore_mends_it(
     taken: Path, stopped: Path, name: str, harm: str
 ) -> None:
-    store = stopped / name
-    if harm == "page":
-        data = bytearray(store.read_bytes())
-        data[4096 : 4096 + 4096] = b"\x55" * 4096
-        store.write_bytes(data)
-    elif harm == "empty":
-        store.write_bytes(b"")
-    else:
-        store.unlink()
+    damage(stopped / name, harm)
     before = content(stopped)
 
     refused = await teehee("ask", "hello?", "--data", stopped)
@@ -345,7 +355,7 @@ async def test_a_backup_that_is_killed_leaves_none_and_the_next_one_is_whole(
 
     assert done.code == 0, done.err
     assert content(stopped) == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "killed.backup"]
+    assert names(tmp_path) == ["data", "killed.backup"]
 
 
 @pytest.mark.timeout(240)
@@ -383,7 +393,7 @@ async def test_a_backup_that_finds_no_room_says_so_and_leaves_nothing(stopped: P
     assert process.returncode == 2
     assert "cannot be written" in told.decode()
     assert "free some space" in told.decode()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
+    assert names(tmp_path) == ["data"]
     assert not (stopped / ".backup").exists()
 
 
