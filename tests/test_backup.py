@@ -5,6 +5,7 @@ import contextlib
 import shutil
 import signal
 import sqlite3
+import subprocess
 import sys
 from collections import Counter
 from functools import partial
@@ -19,6 +20,7 @@ from teehee.testing.command_line import FRESH, command_line
 from vaults import simulated
 
 Json = Any
+pytestmark = pytest.mark.timeout(150)  # each command here is a process that starts a vault
 ROOMS, MESSAGES = 6, 40
 SECRET_WORDS = "the heron keeps the key under the third stone"
 
@@ -51,7 +53,7 @@ async def talked(folder: Path, *texts: str) -> None:
     """Runs an agent over `folder`, says these things, and stops it."""
     async with ScriptedModel() as model, running(folder, ["wren"], model_url=model.url) as agent:
         for text in texts:
-            told = await agent.say(text, id=text)
+            told = await agent.say(text, id=text[:20])
             assert told["messages"][-1]["text"] == f"heard: {text}"
 
 
@@ -92,21 +94,31 @@ def damage(store: Path, harm: str) -> None:
         store.unlink()
 
 
-@pytest.fixture
-async def stopped(tmp_path: Path) -> Path:
-    """The data folder of an agent that has said one thing and stopped."""
-    folder = tmp_path / "data"
-    await talked(folder, "first")
-    return folder
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of an agent that has said one thing and stopped, with a backup of it beside."""
+    place = tmp_path_factory.mktemp("first")
+
+    async def make() -> None:
+        await talked(place / "data", "first")
+        done = await teehee("backup", place / "one.backup", "--data", place / "data")
+        assert done.code == 0, done.err
+
+    asyncio.run(make())
+    return place
 
 
 @pytest.fixture
-async def taken(stopped: Path, tmp_path: Path) -> Path:
-    """A backup of it."""
-    file = tmp_path / "one.backup"
-    done = await teehee("backup", file, "--data", stopped)
-    assert done.code == 0, done.err
-    return file
+def stopped(first: Path, tmp_path: Path) -> Path:
+    """A copy of that folder."""
+    shutil.copytree(first / "data", tmp_path / "data", ignore=shutil.ignore_patterns("*.sock"))
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def taken(first: Path, tmp_path: Path) -> Path:
+    """A copy of that backup."""
+    return Path(shutil.copyfile(first / "one.backup", tmp_path / "one.backup"))
 
 
 # -- under load
@@ -171,7 +183,7 @@ async def answered(person: TerminalPerson, text: str) -> bool:
 
 
 async def test_backup_and_check_tell_the_same_log_and_the_talk_goes_on_from_it(stopped: Path, tmp_path: Path) -> None:
-    file = tmp_path / "one.backup"
+    file = tmp_path / "another.backup"
 
     done = (await teehee("backup", file, "--json", "--data", stopped)).json
     checked = (await teehee("restore", "--check", file, "--json", "--data", stopped)).json
@@ -357,30 +369,60 @@ async def test_a_backup_that_is_killed_leaves_none_and_the_next_one_is_whole(
     assert names(tmp_path) == ["data", "killed.backup"]
 
 
-@pytest.mark.timeout(240)
-async def test_a_restore_that_is_killed_anywhere_leaves_the_old_state_or_the_new(taken: Path, stopped: Path) -> None:
+@pytest.mark.parametrize(("function", "call", "size"), [("fsync", 2, 6), ("rename", 1, 6), ("replace", 6, 4)])
+async def test_a_restore_that_is_killed_leaves_the_old_state_or_the_new(
+    taken: Path, stopped: Path, function: str, call: int, size: int
+) -> None:
+    """While the backup is opened, right before the finished state gets its name, and while files are moved."""
     await talked(stopped, "second")
-    sizes = {"old": (await logged(stopped))["size"], "new": 4}
-    seen = set()
-    for function, first in (("fsync", 1), ("rename", 1), ("replace", 1)):
-        call = first
-        while True:
-            trial = stopped.parent / f"{function}-{call}"
-            shutil.copytree(stopped, trial, ignore=shutil.ignore_patterns("*.sock"))
-            reached = await killed(function, call, "restore", taken, "--force", "--data", trial)
-            log = await logged(trial)
-            assert log["size"] in sizes.values(), f"killed at {function} {call}"
-            words = said(trial)
-            assert ("second" in words) == (log["size"] == sizes["old"]), "the two stores are of different times"
-            assert not (trial / "restored").exists()
-            assert not (trial / ".restore").exists()
-            seen.add(log["size"])
-            shutil.rmtree(trial)
-            if not reached:
-                break
-            call += 1 if function != "fsync" else 3
 
-    assert seen == set(sizes.values())
+    assert await killed(function, call, "restore", taken, "--force", "--data", stopped)
+    log = await logged(stopped)
+
+    assert log["size"] == size
+    assert ("second" in said(stopped)) == (size == 6), "the two stores are of different times"
+    assert not {"restored", ".restore"} & set(names(stopped))
+    done = await teehee("restore", taken, "--force", "--data", stopped)
+    assert done.code == 0, done.err
+
+
+SWAP = """
+import os, signal, sys
+from pathlib import Path
+left = [int(sys.argv[2])]
+def counted(real):
+    def step(*given, **named):
+        left[0] -= 1
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*given, **named)
+    return step
+from teehee.supervisor.folder import DataFolder
+for name in ("replace", "fsync", "rmdir", "mkdir"):
+    setattr(os, name, counted(getattr(os, name)))
+DataFolder(Path(sys.argv[1])).take_restored()
+"""
+
+
+def test_a_restored_state_takes_the_old_ones_place_whole_whenever_it_is_killed(tmp_path: Path) -> None:
+    old = {name: f"old {name}" for name in (*KEPT_IN_BACKUPS, "vault.db-wal", "mind.db-shm")}
+    new = {name: f"new {name}" for name in KEPT_IN_BACKUPS}
+    for steps in range(1, 30):
+        folder = tmp_path / str(steps)
+        (folder / "restored").mkdir(parents=True)
+        for at, files in ((folder, old), (folder / "restored", new)):
+            for name, text in files.items():
+                (at / name).write_text(text)
+
+        ended = subprocess.run([sys.executable, "-c", SWAP, str(folder), str(steps)], check=False).returncode
+        DataFolder(folder).take_restored()
+
+        assert {path.name: path.read_text() for path in folder.iterdir() if path.is_file()} == new
+        assert {path.name: path.read_text() for path in (folder / "before-restore").iterdir()} == old
+        if ended == 0:
+            break
+
+    assert steps > len(old) + len(new)
 
 
 async def test_a_backup_that_finds_no_room_says_so_and_leaves_nothing(stopped: Path, tmp_path: Path) -> None:
@@ -396,16 +438,20 @@ async def test_a_backup_that_finds_no_room_says_so_and_leaves_nothing(stopped: P
     assert not (stopped / ".backup").exists()
 
 
-async def test_a_restore_that_finds_no_room_says_so_and_leaves_the_old_state(taken: Path, stopped: Path) -> None:
+async def test_a_restore_that_finds_no_room_says_so_and_leaves_the_old_state(stopped: Path, tmp_path: Path) -> None:
+    file = tmp_path / "large.backup"
+    await talked(stopped, *(f"{number} " + "long " * 700 for number in range(40)))
+    await teehee("backup", file, "--data", stopped)
     await talked(stopped, "second")
     before = content(stopped)
-    given = command_line("restore", taken, "--force", "--data", stopped)
+    given = command_line("restore", file, "--force", "--data", stopped)
     process = await asyncio.create_subprocess_exec(
-        "bash", "-c", 'ulimit -f 100; exec "$@"', "-", *given, env=FRESH, stderr=asyncio.subprocess.PIPE
+        "bash", "-c", 'ulimit -f 300; exec "$@"', "-", *given, env=FRESH, stderr=asyncio.subprocess.PIPE
     )
     _, told = await process.communicate()
 
-    assert process.returncode == 2
+    assert process.returncode == 2, told.decode()
+    assert "cannot be opened here" in told.decode()
     assert "free some space" in told.decode()
     assert content(stopped) == before
-    assert not DataFolder(stopped).restored.exists()
+    assert not {"restored", ".restore"} & set(names(stopped))

@@ -66,7 +66,12 @@ def migrate(db: sqlite3.Connection, migrations: tuple[str, ...], *, what: str) -
 
     if 0 < version < len(migrations):
         database.rehearse(db, len(migrations), change, what=what)
-    change(db)
+    try:
+        change(db)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+            raise
+        raise ConfigError(f"the {what} took no write: {error}", hint="free some space in the data folder") from error
 
 
 class GroupCommit:
