@@ -70,6 +70,11 @@ def said(folder: Path) -> Counter[str]:
         return Counter(text for (text,) in rows)
 
 
+def vault_epoch(folder: Path) -> int:
+    with contextlib.closing(sqlite3.connect(folder / "vault.db")) as db:
+        return int(db.execute("SELECT epoch FROM machine").fetchone()[0])
+
+
 def content(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in KEPT_IN_BACKUPS if (folder / name).exists()}
 
@@ -140,7 +145,7 @@ async def test_a_backup_taken_under_load_holds_all_that_was_promised_before_it(t
                     await person.hear(max(0, number - 2))
 
             load = [asyncio.ensure_future(talk(person)) for person in people]
-            await until(lambda: len(accepted) >= ROOMS * 4)
+            await until(lambda: len(accepted) >= ROOMS * 4 and all(person.shown for person in people))
             promised = list(accepted)
             receipts = [effect for person in people for effect in person.shown]
             backup = asyncio.ensure_future(teehee("backup", file, "--json", "--data", folder))
@@ -296,6 +301,7 @@ async def test_a_newer_state_is_not_written_over_unless_forced_and_then_kept_asi
     assert {name: (stopped / "before-restore" / name).read_bytes() for name in before} == before
     assert [leaf["type"] for leaf in log["leaves"]] == ["genesis", "intent", "outcome", "restored"]
     leaf = log["leaves"][-1]
+    assert vault_epoch(stopped) > vault_epoch(stopped / "before-restore")
     assert leaf["epoch"] > max(entry["epoch"] for entry in newer["leaves"])
     assert leaf["size"] == 3
     assert f"goes on in epoch {leaf['epoch']}" in forced.out

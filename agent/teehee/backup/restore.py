@@ -14,7 +14,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from teehee import database
@@ -22,7 +22,7 @@ from teehee.backup import archive
 from teehee.backup.sealed import Header
 from teehee.backup.take import SPACE, scratch_of
 from teehee.errors import ConfigError
-from teehee.supervisor.folder import KEPT_IN_BACKUPS, DataFolder
+from teehee.supervisor.folder import KEPT_IN_BACKUPS, STORES, DataFolder
 from teehee.supervisor.plan import Plan
 from teehee.supervisor.supervisor import vault_alone
 from teehee.vault import integrity
@@ -69,7 +69,7 @@ async def _within(plan: Plan, path: Path, scratch: Path, force: bool | None) -> 
             manifest = await asyncio.to_thread(archive.unpack, file, header, key, vault.folder.path)
             epochs: dict[str, int] = {}
             if force is not None:
-                known = _known_epochs(plan.folder.path, vault.folder.path, force=force)
+                known = _replaced(plan.folder.path, vault.folder.path, force=force)
                 epochs = await _go_on(vault, known, manifest.taken_at)
                 _take_place(plan.folder, vault.folder.path, scratch / "ready")
     except (OSError, sqlite3.Error) as error:
@@ -115,16 +115,25 @@ async def _key(plan: Plan, scratch: Path, header: Header) -> bytes:
     )
 
 
-def _known_epochs(data: Path, backup: Path, *, force: bool) -> dict[str, int]:
-    """The epoch of every log in the folder. Raises ConfigError when it holds what the backup does not."""
-    if not (data / "vault.db").exists() and not (data / "mind.db").exists():
-        return {}
+@dataclass(frozen=True, slots=True)
+class _Replaced:
+    """The epochs of a state that is about to be replaced: of each log by key id, and of the vault itself."""
+
+    logs: dict[str, int] = field(default_factory=dict)
+    vault: int = 0
+
+
+def _replaced(data: Path, backup: Path, *, force: bool) -> _Replaced:
+    """What the folder holds. Raises ConfigError when the backup lacks some of it."""
+    if not any((data / name).exists() for name in STORES):
+        return _Replaced()
     try:
         with contextlib.closing(database.read_only(data / "vault.db", what=integrity.WHAT)) as db:
             held = integrity.signed(db)
+            epoch = _vault_epoch(db)
     except ConfigError as error:
         if force:
-            return {}
+            return _Replaced()
         raise ConfigError(
             f"what this data folder holds cannot be compared with the backup: {error}",
             hint="`--force` restores all the same, and keeps the old state in before-restore/",
@@ -135,7 +144,16 @@ def _known_epochs(data: Path, backup: Path, *, force: bool) -> dict[str, int]:
             hint="what was signed since then would be denied by the log; `--force` does it all the same, and keeps "
             "the old state in before-restore/",
         )
-    return {log.key_id: log.epoch for log in held}
+    return _Replaced({log.key_id: log.epoch for log in held}, epoch)
+
+
+def _vault_epoch(db: sqlite3.Connection) -> int:
+    """How often this vault was started; 0 for a store from before that was counted."""
+    try:
+        row = db.execute("SELECT epoch FROM machine").fetchone()
+    except sqlite3.OperationalError:
+        return 0
+    return int(row[0]) if row else 0
 
 
 def _lost(held: list[Logged], backup: Path) -> list[str]:
@@ -154,10 +172,10 @@ def _lost(held: list[Logged], backup: Path) -> list[str]:
     return lost
 
 
-async def _go_on(vault: Plan, known: dict[str, int], taken_at: int) -> dict[str, int]:
+async def _go_on(vault: Plan, known: _Replaced, taken_at: int) -> dict[str, int]:
     """Has a vault over the backup begin a new epoch in every log; the epochs by key id."""
     async with vault_alone(vault) as ask:
-        told = await ask("restored", {"taken": taken_at, "epochs": known})
+        told = await ask("restored", {"taken": taken_at, "epochs": known.logs, "vault_epoch": known.vault})
     return {identity["key_id"]: identity["epoch"] for identity in told["agents"]}
 
 

@@ -157,6 +157,7 @@ class OwnerDoor:
 
         def write() -> list[Identity]:
             now = self.core.now_ms()
+            self.core.db.execute("UPDATE machine SET epoch=max(epoch, ?)", (asked.vault_epoch,))
             return [self._go_on(agent, asked, now) for agent in list(self.core.identities.agents)]
 
         return {"agents": [asdict(identity) for identity in await self.core.commit.run(write)]}
@@ -183,10 +184,11 @@ class _Salt:
 
 @dataclass(frozen=True, slots=True)
 class _Restored:
-    """`taken` is when the backup was; `epochs` the newest known of each key id, from what it replaces."""
+    """`taken` is when the backup was; the others are the newest of what it replaces, by key id and of the vault."""
 
     taken: int
     epochs: Mapping[str, int]
+    vault_epoch: int
 
 
 @dataclass(frozen=True, slots=True)
