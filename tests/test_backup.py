@@ -446,7 +446,7 @@ async def test_a_backup_that_finds_no_room_says_so_and_leaves_nothing(stopped: P
 
 async def test_a_restore_that_finds_no_room_says_so_and_leaves_the_old_state(stopped: Path, tmp_path: Path) -> None:
     file = tmp_path / "large.backup"
-    await talked(stopped, *(f"{number} " + "long " * 700 for number in range(40)))
+    await talked(stopped, *(f"{number} " + "long " * 700 + "words" for number in range(40)))
     await teehee("backup", file, "--data", stopped)
     await talked(stopped, "second")
     before = content(stopped)
