@@ -5,7 +5,22 @@ from typing import Annotated
 import typer
 
 from teehee import __version__
-from teehee.cli import ask, bundle, character, chat, config, doctor, log, new, plugins, run, simulator, stop, verify
+from teehee.cli import (
+    ask,
+    backup,
+    bundle,
+    character,
+    chat,
+    config,
+    doctor,
+    log,
+    new,
+    plugins,
+    run,
+    simulator,
+    stop,
+    verify,
+)
 
 
 def build() -> typer.Typer:
@@ -32,6 +47,8 @@ def build() -> typer.Typer:
         chat.chat,
         ask.ask,
         log.log,
+        backup.backup,
+        backup.restore,
         stop.stop,
         stop.resume,
         verify.verify,

@@ -111,4 +111,6 @@ def _words(entry: Json) -> str:
         return f"{entry['state']:<16} effect {entry['effect']}"
     if entry["type"] in ("stop", "resume"):
         return f"by owner {entry['by'][:16]}…"
+    if entry["type"] == "restored":
+        return f"epoch {entry['epoch']:<10} goes on from a backup of {entry['size']} leaves"
     return f"epoch {entry['epoch']}"

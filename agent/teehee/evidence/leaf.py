@@ -126,9 +126,25 @@ class Genesis(_Common):
     package: Digest
 
 
-Leaf = Intent | Outcome | Stop | Resume | Policy | Epoch | Genesis
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored(_Common):
+    """The log goes on from a backup taken at `taken`, which held `size` leaves under `root`.
 
-_TYPES: dict[str, type[Leaf]] = {cls.type: cls for cls in (Intent, Outcome, Stop, Resume, Policy, Epoch, Genesis)}
+    What was signed after that backup is not in this history: whoever holds such a signature can show it.
+    """
+
+    type: ClassVar[str] = "restored"
+
+    size: Count
+    root: Digest
+    taken: Millis
+
+
+Leaf = Intent | Outcome | Stop | Resume | Policy | Epoch | Genesis | Restored
+
+_TYPES: dict[str, type[Leaf]] = {
+    cls.type: cls for cls in (Intent, Outcome, Stop, Resume, Policy, Epoch, Genesis, Restored)
+}
 
 
 def parse(data: bytes) -> Leaf:

@@ -70,6 +70,8 @@ class Ledger:
         known = self._known(agent, wanted.source, wanted.event, wanted.key)
         if known and _same(known, wanted.parts):
             return known, False
+        if known and not known[0].salt:  # its words had their time; that it was answered is kept for good
+            raise Refused("base.already-answered", "this event has its answer")
         if known and not wanted.event:
             raise Refused("base.key-used", "this key names another post, which was committed")
         policy.check(agent.policy, wanted, self._witnessed(wanted), stopped=agent.identity.stopped)
@@ -205,7 +207,7 @@ class Ledger:
         self.identities.get(agent)
         rows = self.db.execute(
             f"SELECT {COLUMNS} FROM effects WHERE agent=? AND room=? AND seq>? AND state IN ('due','delivered')"
-            f" ORDER BY seq {'DESC' if latest else ''} LIMIT ?",
+            f" AND salt!=x'' ORDER BY seq {'DESC' if latest else ''} LIMIT ?",
             (agent, room, after, min(max(limit, 0), ROWS_LIMIT)),
         ).fetchall()
         told = [self._effect(row) for row in rows if row[11] == "delivered" or self._may_leave(agent)]
@@ -253,7 +255,7 @@ class Ledger:
     def _effect(self, row: Sequence[Any]) -> Effect:
         """The columns are the fields, in order; only the payload is sealed."""
         values = list(row)
-        values[8] = self.seal.open("effects", row[0], 1, row[8]).decode()
+        values[8] = self.seal.open("effects", row[0], 1, row[8]).decode() if row[12] else ""  # forgotten: no salt
         values[12] = row[12].hex()
         return Effect(*values)
 

@@ -65,4 +65,7 @@ MIGRATIONS = (
     ALTER TABLE machine ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE identities ADD COLUMN salt BLOB;
     """,
+    """
+    CREATE INDEX events_by_time ON events (at);
+    """,
 )
