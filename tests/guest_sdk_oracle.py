@@ -45,17 +45,22 @@ def npm_sdk() -> Sdk:
 
 @functools.cache
 def python_folder() -> Path:
-    return _installed("dstack-python", ["requirements.txt"], _pip)
+    return _installed("dstack-python", SCRIPTS, ["requirements.txt"], _pip)
 
 
 @functools.cache
 def npm_folder() -> Path:
-    return _installed("dstack-npm", ["package.json", "package-lock.json"], _npm)
+    return npm_installed("dstack-npm", SCRIPTS)
 
 
-def _installed(name: str, files: list[str], install: Callable[[Path], list[str]]) -> Path:
+def npm_installed(name: str, scripts: Path) -> Path:
+    """The folder made from the npm lock beside these scripts."""
+    return _installed(name, scripts, ["package.json", "package-lock.json"], _npm)
+
+
+def _installed(name: str, scripts: Path, files: list[str], install: Callable[[Path], list[str]]) -> Path:
     """The folder made from these locks: once, outside the checkout, by one process at a time."""
-    lock = b"".join((SCRIPTS / file).read_bytes() for file in files)
+    lock = b"".join((scripts / file).read_bytes() for file in files)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "teehee-tests"
     folder = cache / f"{name}-{hashlib.sha256(lock).hexdigest()[:16]}"
     cache.mkdir(parents=True, exist_ok=True)
@@ -66,8 +71,8 @@ def _installed(name: str, files: list[str], install: Callable[[Path], list[str]]
                 made = Path(scratch) / name
                 made.mkdir()
                 for file in files:
-                    shutil.copy(SCRIPTS / file, made)
-                _run(install(made), made)
+                    shutil.copy(scripts / file, made)
+                _run(name, install(made), made)
                 made.rename(folder)
     return folder
 
@@ -84,16 +89,16 @@ def _npm(folder: Path) -> list[str]:
     return [tool("npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
 
 
-def _run(command: list[str], folder: Path) -> None:
+def _run(name: str, command: list[str], folder: Path) -> None:
     try:
         subprocess.run(
             command, cwd=folder, check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True,
             timeout=INSTALL_SECONDS,
         )  # fmt: skip
     except subprocess.CalledProcessError as error:
-        unavailable(f"{command[0]} could not install a dstack client:\n{error.stderr}")
+        unavailable(f"{command[0]} could not install {name}:\n{error.stderr}")
     except subprocess.TimeoutExpired:
-        unavailable(f"{command[0]} did not install a dstack client within {INSTALL_SECONDS} seconds")
+        unavailable(f"{command[0]} did not install {name} within {INSTALL_SECONDS} seconds")
 
 
 if __name__ == "__main__":

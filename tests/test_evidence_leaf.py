@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from teehee.errors import VerificationError
 from teehee.evidence import leaf
 from teehee.evidence.canonical import canonical, loads
-from teehee.evidence.leaf import Epoch, Forget, Genesis, Intent, Leaf, Outcome, Policy, Resume, Stop
+from teehee.evidence.leaf import Epoch, Forget, Genesis, Intent, Leaf, Outcome, Policy, Restored, Resume, Stop
 
 A, B, C, D = (letter * 64 for letter in "abcd")
 EFFECT = "0b1c5a52-6ff2-4a67-9d3b-0c4f7a1f6f10"
@@ -34,9 +34,10 @@ RESUME = Resume(agent="ada-7f3c", at=1_767_225_600_000, epoch=3, by=A, seq=2)
 POLICY = Policy(agent="ada-7f3c", at=1_767_225_600_000, epoch=3, policy=D)
 EPOCH = Epoch(agent="ada-7f3c", at=1_767_225_600_000, epoch=3, keys={"log": A, "evm": "02" + B}, package=C)
 GENESIS = Genesis(agent="ada-7f3c", at=1_767_225_600_000, epoch=0, keys={"log": A}, package=C)
+RESTORED = Restored(agent="ada-7f3c", at=1_767_225_600_000, epoch=4, size=7, root=A, taken=1_767_225_500_000)
 WRONG: list[object] = [None, True, -1, "~ ~", [], {"": ""}]
 FORGET = Forget(agent="ada-7f3c", at=1_767_225_600_000, epoch=3, effects=7, person=D)
-LEAVES: list[Leaf] = [INTENT, OUTCOME, STOP, RESUME, POLICY, EPOCH, GENESIS, FORGET]
+LEAVES: list[Leaf] = [INTENT, OUTCOME, STOP, RESUME, POLICY, EPOCH, GENESIS, RESTORED, FORGET]
 
 
 def refused(step: str, says: str, data: bytes) -> None:
@@ -81,6 +82,9 @@ def test_the_other_leaves_have_these_forms() -> None:
     )
     assert GENESIS.encode().decode() == (
         f'{{{head},"epoch":0,"keys":{{"log":"{A}"}},"package":"{C}","type":"genesis","v":1}}'
+    )
+    assert RESTORED.encode().decode() == (
+        f'{{{head},"epoch":4,"root":"{A}","size":7,"taken":1767225500000,"type":"restored","v":1}}'
     )
 
 
@@ -158,7 +162,7 @@ def test_another_version_is_refused(version: object) -> None:
 def test_an_unknown_type_is_refused() -> None:
     refused(
         "leaf.3",
-        "expected one of intent, outcome, stop, resume, policy, epoch, genesis, forget, got 'spend'",
+        "expected one of intent, outcome, stop, resume, policy, epoch, genesis, restored, forget, got 'spend'",
         changed(POLICY, type="spend"),
     )
     refused("record.2", "Stop: expected no key 'policy'", changed(POLICY, type="stop"))

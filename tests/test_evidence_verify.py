@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dev_machine import ASKED, KEY_ID, NOW, Machine
 from teehee.evidence import (
-    address,
     anchors,
     bundle,
     checkpoint,
@@ -19,7 +19,6 @@ from teehee.evidence import (
     keychain,
     merkle,
     mrconfig,
-    statement,
     verify,
 )
 from teehee.evidence.verdict import CODES
@@ -27,76 +26,8 @@ from teehee.evidence.verify import Evidence, Terms
 from teehee.tee.simulator import Simulator
 
 Json = Any
-NOW = 1_795_000_000
 SEED, OTHER_SEED = bytes(range(32)), bytes(32)
-KEY_ID = "ab" * 16
-NOT_OFFLINE = {"G1", "G2"}  # a contract is read from its chain
 BY_FIXTURE = {"Q4"}  # our own PKI knows one TCB level only; the published quotes have others
-
-
-@dataclass
-class Machine:
-    """A simulated machine and an agent on it, from which evidence is made; each part can be spoilt."""
-
-    simulator: Simulator
-
-    def keys(self) -> dict[str, bundle.ChainedKey]:
-        found = {}
-        for purpose, algorithm in (("evm", "secp256k1"), ("solana", "ed25519"), ("log", "ed25519")):
-            name = f"teehee/v1/{KEY_ID}/{purpose}/{algorithm}"
-            given = self.simulator.keys.by_path(name, name, algorithm)
-            links = [link.hex() for link in given.chain]
-            found[purpose] = bundle.ChainedKey(name, algorithm, given.public.hex(), links[0], links[1])
-        return found
-
-    def log_key(self) -> Ed25519PrivateKey:
-        name = f"teehee/v1/{KEY_ID}/log/ed25519"
-        return Ed25519PrivateKey.from_private_bytes(self.simulator.keys.by_path(name, name, "ed25519").secret)
-
-    def statement(self, keys: dict[str, bundle.ChainedKey], **changes: Any) -> statement.Statement:
-        evm, solana = (bytes.fromhex(keys[name].public) for name in ("evm", "solana"))
-        said = {
-            "key_id": KEY_ID,
-            "app_id": self.simulator.machine.app_id.hex(),
-            "compose_hash": self.simulator.machine.compose_hash.hex(),
-            "package_hash": "c" * 64,
-            "policy_hash": "d" * 64,
-            "keys": {name: key.public for name, key in keys.items()} | {"owner-channel": "e" * 64},
-            "addresses": {"evm": address.evm(evm), "solana": address.base58(solana)},
-            "accounts": {},
-            "log_origin": f"teehee/{KEY_ID}",
-            "log_size": 0,
-            "log_root": merkle.root([]).hex(),
-            "previous": "",
-            "nonce": "",
-            "issued_at": NOW * 1000,
-            "trust": "dev",
-        }
-        return statement.Statement(**{**said, **changes})
-
-    def evidence(
-        self, events: list[Json] | None = None, mrconfigid: bytes | None = None, mrtd: bytes | None = None,
-        **changes: Any,
-    ) -> Evidence:  # fmt: skip
-        machine, keys = self.simulator.machine, self.keys()
-        said = self.statement(keys, **changes)
-        log = machine.quoted_log() if events is None else events
-        rtmrs = eventlog.replay(eventlog.read(log))
-        quoted = self.simulator.pki.quote(
-            said.report_data(), mrtd or machine.mrtd, rtmrs, machine.mrconfigid if mrconfigid is None else mrconfigid,
-            debug=machine.debug,
-        )  # fmt: skip
-        head = checkpoint.Checkpoint(said.log_origin, said.log_size, bytes.fromhex(said.log_root))
-        return Evidence(
-            quote=quoted,
-            event_log=json.dumps(log).encode(),
-            app_compose=machine.app_compose,
-            collateral=json.dumps(self.simulator.collateral(NOW)).encode(),
-            statement=said.encode(),
-            keys=keys,
-            checkpoint=checkpoint.sign(head, said.log_origin, self.log_key()),
-            as_of=NOW,
-        )
 
 
 def good(**how: Any) -> Evidence:
@@ -108,7 +39,7 @@ def machine(**how: Any) -> Machine:
 
 
 GOOD = machine()
-TERMS = Terms(now=NOW, dev_root=GOOD.simulator.root_der)
+TERMS = Terms(now=NOW, dev_root=GOOD.simulator.root_der, asked=ASKED)
 
 
 def codes(evidence: Evidence, terms: Terms = TERMS) -> list[str]:
@@ -159,11 +90,11 @@ def edited_log(change: Callable[[list[Json]], object]) -> Evidence:
     return replace(GOOD.evidence(), event_log=json.dumps(events_with(change)).encode())
 
 
-def leaking() -> Evidence:
+def leaky() -> Machine:
     compose = json.loads(GOOD.simulator.machine.app_compose)
     compose["public_logs"] = True
     compose["docker_compose_file"] += "      - /var/run/docker.sock:/var/run/docker.sock\n"
-    return machine(app_compose=json.dumps(compose).encode()).evidence()
+    return machine(app_compose=json.dumps(compose).encode())
 
 
 SPOILT: dict[str, tuple[str, Callable[[], Evidence], Terms]] = {
@@ -196,7 +127,7 @@ SPOILT: dict[str, tuple[str, Callable[[], Evidence], Terms]] = {
     ),
     "another compose hash before boot": ("C2", lambda: good(mrconfigid=mrconfig.v1(bytes(32))), TERMS),
     "no compose hash before boot": ("C2", lambda: good(mrconfigid=bytes(48)), TERMS),
-    "an app-compose that lets people in": ("C3", leaking, TERMS),
+    "an app-compose that lets people in": ("C3", lambda: leaky().evidence(), TERMS),
     "another firmware": ("O1", lambda: good(mrtd=b"\x01" * 48), TERMS),
     "a development image": ("O2", lambda: machine(fault="dev-os").evidence(), TERMS),
     "no key provider": ("K1", lambda: machine(provider="none").evidence(), TERMS),
@@ -217,8 +148,14 @@ SPOILT: dict[str, tuple[str, Callable[[], Evidence], Terms]] = {
     "a wallet of somebody else": ("R3", lambda: good(addresses={"evm": "0x" + "0" * 40}), TERMS),
     "a checkpoint of another tree": ("L1", lambda: replace(good(), checkpoint=other_head()), TERMS),
     "a checkpoint of another key": ("L1", lambda: replace(good(), checkpoint=other_key()), TERMS),
+    "an app contract of another app": ("G1", lambda: governed(app="0x" + "00" * 20), TERMS),
+    "an app contract nobody knows": ("G2", lambda: governed(implementation_code_hash="00" * 32), TERMS),
     "a root nobody trusts": ("D1", good, Terms(now=NOW)),
 }
+
+
+def governed(**changes: Any) -> Evidence:
+    return replace(good(), contract=GOOD.governance(**changes))
 
 
 def of_sgx() -> bytes:
@@ -250,7 +187,19 @@ def test_what_is_spoilt_is_named_by_its_code_and_no_other(name: str) -> None:
 
 
 def test_every_code_has_a_way_to_be_reached() -> None:
-    assert {code for code, _, _ in SPOILT.values()} | NOT_OFFLINE | BY_FIXTURE == set(CODES)
+    assert {code for code, _, _ in SPOILT.values()} | BY_FIXTURE == set(CODES)
+
+
+def test_a_locked_contract_lifts_only_an_agent_that_is_closed() -> None:
+    leaking = leaky()
+
+    closed = verify.verify(governed(), TERMS)
+    open_ = verify.verify(replace(leaking.evidence(), contract=leaking.governance()), TERMS)
+    silent = verify.verify(replace(governed(), statement=None), TERMS)
+
+    assert [found.rung for found in (closed, open_, silent)] == [4, 1, 0]
+    assert [step.outcome for step in (closed.steps[16], open_.steps[16], silent.steps[16])] == ["held"] * 3
+    assert "whoever may log in" in str(open_.residual)
 
 
 @pytest.mark.parametrize("missing", ["event_log", "app_compose", "collateral", "statement", "checkpoint"])
@@ -292,18 +241,12 @@ def test_now_and_then_are_told_apart() -> None:
 
 
 def test_a_bundle_says_the_same_as_its_parts() -> None:
-    good = GOOD.evidence()
-    assert good.event_log is not None and good.collateral is not None and good.statement is not None  # noqa: PT018
-    file = bundle.Bundle(
-        format=bundle.FORMAT, api="v0", statement=good.statement.decode(), quote=good.quote.hex(),
-        event_log=good.event_log.decode(), app_compose="", vm_config="", keys=good.keys, checkpoint=good.checkpoint,
-        collateral=good.collateral.decode(), collateral_from="simulator", as_of=NOW, nonce=None,
-    )  # fmt: skip
+    file = GOOD.bundle()
 
     read = bundle.parse(file.encode())
 
     assert read == file
-    assert replace(verify.of_bundle(read), app_compose=good.app_compose) == good
+    assert verify.of_bundle(read) == GOOD.evidence()
 
 
 @settings(max_examples=500, deadline=None)

@@ -26,9 +26,10 @@ BELOW = {
     "wire": {"errors"},
     "character": {"errors", "ids"},
     "tee": {"errors", "evidence"},
-    "commit": {"errors"},
+    "database": {"errors"},
+    "commit": {"errors", "database"},
     "lastmile": {"errors"},
-    "vault": {"errors", "ids", "evidence", "wire", "tee", "commit"},
+    "vault": {"errors", "ids", "evidence", "wire", "tee", "commit", "database"},
 }
 APART = ("vault", "gate", "mind")
 

@@ -220,3 +220,13 @@ async def test_what_was_sealed_before_people_had_keys_is_forgotten_too(vault: Va
 
     assert await told(vault, "room") == []
     assert vault.core.db.execute("SELECT payload FROM effects").fetchone() == (b"",)
+
+
+async def test_what_answered_events_long_let_go_of_is_forgotten_too(vault: Vault) -> None:
+    await talk(vault, "e1", SAM, "room", "said long ago")
+    vault.core.db.execute("DELETE FROM events")
+
+    given = await forget(vault, SAM)
+
+    assert given["effects"] == 1
+    assert await told(vault, "room") == []

@@ -417,3 +417,57 @@ async def test_a_stop_that_found_the_disk_full_has_not_happened_and_can_be_asked
     assert failed
     assert await stopped(vault) == {"Ada": True, "Eve": True}
     assert [(await vault.verified(agent))[-1].type for agent in ("agent-ada", "agent-eve")] == ["stop", "stop"]
+
+
+# -- backups
+
+
+async def test_a_backup_has_a_key_of_its_own_that_every_life_of_the_vault_gives_its_owner_again(tmp_path: Path) -> None:
+    one, other = {"salt": "1a" * 32}, {"salt": "2b" * 32}
+    async with vault_at(tmp_path) as vault:
+        first = await vault.owner("backup.key", one)
+        second = await vault.owner("backup.key", other)
+        roots = [await vault.core.ring.seal_root(), *(await vault.core.ring.backup_key(bytes(32)))]
+    async with vault_at(tmp_path) as vault:
+        again = await vault.owner("backup.key", one)
+
+    assert first == again
+    told = {first["key"], first["check"], second["key"], second["check"]}
+    assert len(told) == 4
+    assert not told & {root.hex() for root in roots}
+
+
+@pytest.mark.parametrize("salt", ["", "1a", "1A" * 32, "zz" * 32, "1a" * 33])
+async def test_a_backups_salt_is_32_bytes(vault: Vault, salt: str) -> None:
+    with pytest.raises(Malformed, match="salt: expected 32 bytes in lower-case hex"):
+        await vault.owner("backup.key", {"salt": salt})
+
+
+async def test_nobody_but_the_owner_may_ask_for_a_backups_key(vault: Vault, tmp_path: Path) -> None:
+    stranger = envelope(Owner(tmp_path / "stranger-key"), LATER, "backup.key", {"salt": "1a" * 32})
+
+    assert await rule_of(send(vault, stranger)) == "owner.key-unknown"
+    assert not any("backup.key" in methods for methods in vault.methods.values())
+
+
+async def test_a_restored_log_says_so_in_an_epoch_past_all_that_are_known(tmp_path: Path) -> None:
+    async with vault_at(tmp_path, config("Ada"), config("Eve")) as vault:
+        await vault.answered("e1", "hello")
+        (ada,) = [one for one in (await vault.public("agents"))["agents"] if one["name"] == "Ada"]
+        root = vault.core.log.root(ada["log"]).hex()
+        told = await vault.owner("restored", {"taken": 5, "epochs": {ada["key_id"]: 40}, "vault_epoch": 9})
+        last, of_eve = [(await vault.verified(agent))[-1] for agent in ("agent-ada", "agent-eve")]
+        held = vault.core.db.execute("SELECT epoch, state FROM epochs WHERE key_id=? ORDER BY epoch", (ada["key_id"],))
+        epochs = held.fetchall()
+    async with vault_at(tmp_path, config("Ada")) as vault:
+        after = (await vault.verified())[-1]
+        (vault_epoch,) = vault.core.db.execute("SELECT epoch FROM machine").fetchone()
+
+    assert [one["epoch"] for one in told["agents"]] == [41, 2]
+    assert isinstance(last, leaf.Restored)
+    assert (last.epoch, last.size, last.root, last.taken) == (41, 2, root, 5)
+    assert isinstance(of_eve, leaf.Restored)
+    assert (of_eve.epoch, of_eve.size) == (2, 1)
+    assert epochs == [(1, "lost"), (41, "held")]
+    assert (after.type, after.epoch) == ("epoch", 42)
+    assert vault_epoch == 10

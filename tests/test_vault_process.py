@@ -33,7 +33,7 @@ NEVER = {
     "starlette", "httpx", "requests", "langchain", "numpy", "uvloop", "typer", "rich", "certifi", "http", "xmlrpc",
     "multiprocessing", "ctypes", "msgpack", "yaml",
 }  # fmt: skip
-OURS = ("commit", "errors", "evidence", "ids", "tee", "vault", "wire")
+OURS = ("commit", "database", "errors", "evidence", "ids", "tee", "vault", "wire")
 
 
 def kill(vault: VaultProcess) -> None:

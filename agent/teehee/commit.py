@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
+from teehee import database
 from teehee.errors import ConfigError, Unavailable
 
 T = TypeVar("T")
@@ -18,31 +19,59 @@ Operation = Callable[[], Any]
 
 
 def open_database(path: Path, *, what: str) -> sqlite3.Connection:
-    """The database at `path` in WAL mode with synchronous=FULL. Raises ConfigError when it cannot be used."""
+    """The database at `path` in WAL mode with synchronous=FULL.
+
+    Raises ConfigError when it cannot be used, or is damaged.
+    """
     try:
         db = sqlite3.connect(path, isolation_level=None, cached_statements=256, timeout=2.0)
+        if not db.execute("PRAGMA page_count").fetchone()[0]:
+            db.execute("PRAGMA auto_vacuum=INCREMENTAL")  # comes before anything is in the file
         db.execute("PRAGMA journal_mode=WAL")
+        db.execute(f"PRAGMA journal_size_limit={database.WAL_BYTES}")
         db.execute("PRAGMA synchronous=FULL")
         db.execute("PRAGMA foreign_keys=ON")
         db.execute("PRAGMA secure_delete=ON")
     except sqlite3.Error as error:
         raise ConfigError(
             f"the {what} {str(path)!r} cannot be opened: {error}",
-            hint="check that the data folder is writable, has room, and that no other process holds it",
+            hint="check that the data folder is writable, has room, and that no other process holds it"
+            if isinstance(error, sqlite3.OperationalError)
+            else database.RESTORE,
         ) from error
+    try:
+        database.look_through(db, what=what)
+    except ConfigError:
+        db.close()
+        raise
     return db
 
 
 def migrate(db: sqlite3.Connection, migrations: tuple[str, ...], *, what: str) -> None:
-    """Brings `db` forward, one numbered migration at a time, each in its own transaction."""
+    """Brings `db` forward, one numbered migration at a time, each in its own transaction.
+
+    What exists already is rehearsed on a copy first, and a copy of it is kept. Raises ConfigError, changing nothing,
+    when the rehearsal fails or a newer release wrote it.
+    """
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version > len(migrations):
         raise ConfigError(
             f"the {what} is at version {version}, this release knows {len(migrations)}",
             hint="start the newer teehee that wrote it, or choose another data folder",
         )
-    for number in range(version, len(migrations)):
-        db.executescript(f"BEGIN;\n{migrations[number]}\nPRAGMA user_version={number + 1};\nCOMMIT;")
+
+    def change(at: sqlite3.Connection) -> None:
+        for number in range(version, len(migrations)):
+            at.executescript(f"BEGIN;\n{migrations[number]}\nPRAGMA user_version={number + 1};\nCOMMIT;")
+
+    if 0 < version < len(migrations):
+        database.rehearse(db, len(migrations), change, what=what)
+    try:
+        change(db)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+            raise
+        raise ConfigError(f"the {what} took no write: {error}", hint="free some space in the data folder") from error
 
 
 class GroupCommit:

@@ -68,6 +68,15 @@ class Settings(BaseModel):
         "", description="guest agent: a socket or http://127.0.0.1:PORT; empty: the TEE's, or a simulator"
     )
     pccs_url: str = Field("https://pccs.phala.network", description="where Intel's collateral for quotes is fetched")
+    journal_days: float = Field(
+        30.0, ge=0, description="days settled messages and the model's answers are kept beside the memories; 0: always"
+    )
+    text_days: float = Field(
+        365.0, ge=0, description="days delivered words are kept, sealed, beside their receipts; 0: always"
+    )
+    memories_per_room: int = Field(
+        0, ge=0, description="newest memories of one kind a room keeps, 64 or more; 0: all of them"
+    )
     legacy_env: bool = Field(False, description="CHARACTER.<NAME>.X as Eliza 0.x has it: the file wins over it")
     plugin_path: str = Field("", description="a further folder to look for plugins in (development only)")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much the logs tell")
@@ -77,6 +86,13 @@ class Settings(BaseModel):
     def _fit_for_a_cookie(cls, value: SecretStr) -> SecretStr:
         if (given := value.get_secret_value()) and given != "open" and not re.fullmatch(r"[\w-]{16,128}", given, re.A):
             raise ValueError("expected 16 to 128 letters, digits, '_' or '-', or the word open")
+        return value
+
+    @field_validator("memories_per_room")
+    @classmethod
+    def _enough_to_talk(cls, value: int) -> int:
+        if 0 < value < 64:
+            raise ValueError("expected 0, or at least the 64 a conversation is prompted from")
         return value
 
     @field_validator("model_url", "ollama_url")
@@ -126,6 +142,9 @@ OF_THE_RUN = (
     "guest",
     "pccs_url",
     "rooms_in_parallel",
+    "journal_days",
+    "text_days",
+    "memories_per_room",
     "legacy_env",
     "ollama_url",
     "plugin_path",

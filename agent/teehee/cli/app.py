@@ -7,6 +7,7 @@ import typer
 from teehee import __version__
 from teehee.cli import (
     ask,
+    backup,
     bundle,
     character,
     chat,
@@ -50,6 +51,8 @@ def build() -> typer.Typer:
         log.log,
         trace.trace,
         replay.replay,
+        backup.backup,
+        backup.restore,
         stop.stop,
         stop.resume,
         verify.verify,

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -31,6 +31,10 @@ def doctor(
     characters: options.Characters = None,
     data: options.Data = None,
     model_url: options.ModelUrl = None,
+    deep: Annotated[bool, typer.Option("--deep", help="Read both stores to the last leaf. [default: not]")] = False,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Make caches and indexes anew, while nothing runs. [default: not]")
+    ] = False,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
@@ -39,6 +43,11 @@ def doctor(
 
     plan = plans.make(characters or [], options.given(data=data, model_url=model_url))
     findings = [*_environment(), *_folder(plan.folder), *_models(plan), *_clock(plan.folder.path)]
+    if deep or rebuild:
+        from teehee.cli import doctor_stores
+
+        findings += doctor_stores.rebuild(plan.folder) if rebuild else []
+        findings += doctor_stores.deep(plan.folder) if deep else []
     if as_json:
         options.print_json([asdict(finding) for finding in findings])
     else:

@@ -113,4 +113,6 @@ def _words(entry: Json) -> str:
         return f"by owner {entry['by'][:16]}…"
     if entry["type"] == "forget":
         return f"a person, with {entry['effects']} effects"
+    if entry["type"] == "restored":
+        return f"epoch {entry['epoch']:<10} goes on from a backup of {entry['size']} leaves"
     return f"epoch {entry['epoch']}"

@@ -1,82 +1,85 @@
-"""`teehee verify`: checks an agent by what it published, offline; the answer is a rung, with what remains."""
+"""`teehee verify`: checks an agent by what it published; the answer is a rung, with what remains."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from teehee.cli import options
+from teehee.cli import options, verify_contract, verify_print
+from teehee.cli import verify_options as given
 from teehee.cli.bundle import fetched, read_file
 
 Json = Any
-MARKS = {"held": "✓", "rejected": "✗", "not checked": "·"}
-
-
-def _file(name: str, about: str) -> Any:
-    return typer.Option(name, metavar="FILE", help=f"{about} [default: none]", show_default=False)
 
 
 def verify(
-    target: Annotated[
-        str | None,
-        typer.Argument(metavar="TARGET", help="A bundle file, or the address of an agent's page.", show_default=False),
-    ] = None,
-    quote: Annotated[Path | None, _file("--quote", "A TDX quote: binary, hex, or a versioned attestation.")] = None,
-    event_log: Annotated[Path | None, _file("--event-log", "Its event log, or a tcb_info that holds it.")] = None,
-    compose: Annotated[Path | None, _file("--compose", "The app-compose.json, byte for byte.")] = None,
-    collateral: Annotated[Path | None, _file("--collateral", "Intel's collateral, as dcap-qvl writes it.")] = None,
-    at: Annotated[
-        int,
-        typer.Option("--at", metavar="TIME", help="Check as of this second since 1970. [default: the quote's time]"),
-    ] = 0,
-    rung: Annotated[
-        int, typer.Option("--rung", metavar="N", help="End with code 5 below this rung, 0 to 5. [default: 1]")
-    ] = 1,
-    nonce: Annotated[
-        str, typer.Option("--nonce", metavar="HEX", help="What you asked the agent to answer. [default: none]")
-    ] = "",
-    max_age: Annotated[
-        int, typer.Option("--max-age", metavar="SECONDS", help="How old a statement may be. [default: any age]")
-    ] = 0,
-    since: Annotated[
-        Path | None, _file("--since", "An earlier bundle of the same agent: what changed is named.")
-    ] = None,
-    dev_root: Annotated[Path | None, _file("--dev-root", "A developer's root that you trust, for development.")] = None,
-    kms_root: Annotated[
-        str, typer.Option("--kms-root", metavar="HEX", help="The KMS key you know. [default: the known KMSs]")
-    ] = "",
-    explain: Annotated[
-        str, typer.Option("--explain", metavar="CODE", help="Say what a reject code means. [default: none]")
-    ] = "",
+    target: given.Target = None,
+    quote: given.Quote = None,
+    event_log: given.EventLog = None,
+    compose: given.Compose = None,
+    collateral: given.Collateral = None,
+    at: given.At = 0,
+    rung: given.Rung = 1,
+    nonce: given.Nonce = "",
+    max_age: given.MaxAge = 0,
+    since: given.Since = None,
+    dev_root: given.DevRoot = None,
+    kms_root: given.KmsRoot = "",
+    chain_rpc: given.ChainRpc = "",
+    chain_id: given.ChainId = 0,
+    timelock: given.Timelock = 7,
+    known_code: given.KnownCode = None,
+    kms_contract: given.KmsContract = "",
+    accept_compose: given.AcceptCompose = None,
+    governance: given.Governance = None,
+    write_governance: given.WriteGovernance = None,
+    explain: given.Explain = "",
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
     """Check which code, character and keys an agent runs, by what it published."""
     if explain:
-        _explain(explain)
+        verify_print.explain(explain)
         return
+    evidence = _evidence(target, nonce, quote, event_log, compose, collateral, at)
+    wishes = verify_contract.Wishes(
+        rpc=chain_rpc, chain_id=chain_id, timelock=timelock, known=known_code or [], kms=kms_contract,
+        accept=accept_compose or [], file=governance, write=write_governance,
+    )  # fmt: skip
+    verdict = _verdict(evidence, wishes, rung, nonce, max_age, dev_root, kms_root)
+    changed = _changed(since, evidence) if since else {}
+    if as_json:
+        options.print_json({**verdict.to_json(), "changed": changed})
+    else:
+        verify_print.show(verdict)
+        verify_print.changes(since, changed)
+    if verdict.rejects or verdict.rung < rung:
+        raise typer.Exit(5)
+
+
+def _verdict(
+    evidence: Any,
+    wishes: verify_contract.Wishes,
+    rung: int,
+    nonce: str,
+    max_age: int,
+    dev_root: Path | None,
+    kms_root: str,
+) -> Any:
     import time
+    from dataclasses import replace
 
     from teehee.evidence import verify as pipeline
 
-    evidence = _evidence(target, nonce, quote, event_log, compose, collateral, at)
     terms = pipeline.Terms(
         now=int(time.time()),
         dev_root=_root(dev_root),
         kms_root=_unhex(kms_root, "--kms-root"),
         nonce=_unhex(nonce, "--nonce"),
         max_age_seconds=max_age,
+        asked=verify_contract.asked(wishes, rung),
     )
-    verdict = pipeline.verify(evidence, terms)
-    changed = _changed(since, evidence) if since else {}
-    if as_json:
-        options.print_json({**verdict.to_json(), "changed": changed})
-    else:
-        _print(verdict)
-        for name, (before, after) in changed.items():
-            typer.echo(f"changed since {since}: {name.replace('_', ' ')} was {before}, is {after}")
-    if verdict.rejects or verdict.rung < rung:
-        raise typer.Exit(5)
+    return pipeline.verify(replace(evidence, contract=verify_contract.read(wishes, evidence)), terms)
 
 
 def _evidence(
@@ -183,40 +186,3 @@ def _unhex(text: str, name: str) -> bytes:
         return bytes.fromhex(text.removeprefix("0x"))
     except ValueError:
         raise ConfigError(f"{name}: expected hex, got {text[:40]!r}", hint="an even number of 0-9 and a-f") from None
-
-
-def _explain(code: str) -> None:
-    from teehee.errors import ConfigError
-    from teehee.evidence.verdict import CODES
-
-    if code.upper() not in CODES:
-        raise ConfigError(f"no code {code[:20]!r}", hint=f"known are {', '.join(CODES)}")
-    means, do = CODES[code.upper()]
-    typer.echo(f"{code.upper()}: {means}\n  what to do: {do}")
-
-
-def _print(verdict: Any) -> None:
-    from teehee.evidence.verdict import CODES, RUNGS
-
-    for step in verdict.steps:
-        typer.echo(f"{MARKS[step.outcome]} {step.number:>2} {step.title}" + (f": {step.detail}" if step.detail else ""))
-    for finding in verdict.findings:
-        typer.echo(f"     {finding['severity']}: {finding['code']} at {finding['where']}: {finding['stranger']}")
-    typer.echo(f"\nrung {verdict.rung} ({RUNGS[verdict.rung]}), trust: {verdict.trust}")
-    for reject in verdict.rejects:
-        means, do = CODES[reject.code]
-        typer.echo(f"  {reject.code}: {means}; {do}")
-    for name in ("app_id", "compose_hash", "package_hash", "addresses", "accounts"):
-        if verdict.facts.get(name):
-            typer.echo(f"  {name.replace('_', ' ')}: {verdict.facts[name]}")
-    now = {True: "still holds", False: "no longer covered by Intel's word", None: "not looked at"}[verdict.now_holds]
-    typer.echo(f"  as of {_day(verdict.as_of)}; at this moment: {now}")
-    typer.echo("who could still betray it:")
-    for power in verdict.residual:
-        typer.echo(f"  - {power}")
-
-
-def _day(seconds: int) -> str:
-    from datetime import UTC, datetime
-
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,4 +1,4 @@
-"""What a verifier takes on trust, as dated data: KMS roots, operating systems, and keys that nobody may trust.
+"""What a verifier takes on trust, as dated data: KMS roots, operating systems, contracts, and keys nobody may trust.
 
 The files in `data/` say of each fact where it was read and when. They are starting points: a caller may bring its own,
 and a contract's keys have to be read from its chain. A key that an agent sends along is never an anchor.
@@ -25,6 +25,8 @@ K256 = Annotated[str, text("a compressed key in hex, or nothing", r"(?:0[23][0-9
 Ca = Annotated[str, text("a DER public key of P-256 in hex, or nothing", r"(?:3059[0-9a-f]{178})?")]
 Flavour = Annotated[str, text("'prod' or 'dev'", r"prod|dev")]
 Hash = Annotated[str, text("64 lower-case hex digits, or nothing", r"(?:[0-9a-f]{64})?")]
+Role = Annotated[str, text("'proxy', 'implementation' or 'timelock'", r"proxy|implementation|timelock")]
+CodeHash = Annotated[str, text("64 lower-case hex digits", r"[0-9a-f]{64}")]
 Register = Annotated[str, text("96 lower-case hex digits", r"[0-9a-f]{96}")]
 
 
@@ -67,6 +69,17 @@ class OsImage(Record):
     as_of: Day
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownCode(Record):
+    """A contract's code by the Keccak-256 of it, and the one role it is known to play as it should."""
+
+    role: Role
+    name: Words
+    code_hash: CodeHash
+    source: Words
+    as_of: Day
+
+
 @cache
 def kms_anchors() -> tuple[KmsAnchor, ...]:
     """The known KMS."""
@@ -89,6 +102,12 @@ def os_images() -> tuple[OsImage, ...]:
 def simulator_images() -> tuple[OsImage, ...]:
     """What our own simulator measures: known images where trust is `dev`, and nowhere else."""
     return tuple(OsImage.read(entry) for entry in _entries("simulator_images.json"))
+
+
+@cache
+def known_codes() -> tuple[KnownCode, ...]:
+    """The known contracts; no app's implementation is among them: its code, and so its hash, holds its own address."""
+    return tuple(KnownCode.read(entry) for entry in _entries("contracts.json"))
 
 
 def check_os_image(

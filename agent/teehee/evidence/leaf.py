@@ -139,9 +139,23 @@ class Forget(_Common):
     person: Digest
 
 
-Leaf = Intent | Outcome | Stop | Resume | Policy | Epoch | Genesis | Forget
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored(_Common):
+    """The log goes on from a backup taken at `taken`, which held `size` leaves under `root`.
 
-_KINDS: tuple[type[Leaf], ...] = (Intent, Outcome, Stop, Resume, Policy, Epoch, Genesis, Forget)
+    What was signed after that backup is not in this history: whoever holds such a signature can show it.
+    """
+
+    type: ClassVar[str] = "restored"
+
+    size: Count
+    root: Digest
+    taken: Millis
+
+
+Leaf = Intent | Outcome | Stop | Resume | Policy | Epoch | Genesis | Restored | Forget
+
+_KINDS: tuple[type[Leaf], ...] = (Intent, Outcome, Stop, Resume, Policy, Epoch, Genesis, Restored, Forget)
 _TYPES: dict[str, type[Leaf]] = {cls.type: cls for cls in _KINDS}
 
 

@@ -41,28 +41,25 @@ CODES: Mapping[str, tuple[str, str]] = {
     "R2": ("the statement does not answer this nonce, or is too old", "ask for a fresh one: /prove NONCE"),
     "R3": ("a key in the statement is not the one the chain is for", "the statement names keys of somebody else"),
     "L1": ("the log does not lead to the root in the statement", "history was rewritten, or belongs to another agent"),
-    "G1": ("who may change the code is not what was asked for", "read the governance of the app contract"),
-    "G2": ("the app contract runs an implementation nobody knows", "its owner may have changed it silently"),
+    "G1": ("who may change the code is not what was asked for", "read the app contract by hand, or ask for less"),
+    "G2": (
+        "the app contract is, or was, code that nobody knows",
+        "build it from source, compare the hash, and name it: --known-code ROLE=HASH",
+    ),
     "D1": ("signed under a developer's root, not Intel's", "for development: --dev-root FILE, with your own root"),
 }
 
 RUNGS = ("none", "attested", "closed", "announced", "locked", "minimal trust")
-RESIDUAL: Mapping[int, tuple[str, ...]] = {
-    0: ("anyone who runs the machine: nothing is shown about it",),
-    1: (
-        "whoever may log in, read the logs or set the environment: the app-compose lets them",
-        "whoever may authorise another compose file for this app: it gets the same keys",
-        "the key service that derives the keys, and its operators",
-        "Intel, as maker of the hardware and of its attestation keys",
-        "the host may stop, starve, clone or roll back the machine",
-    ),
-    2: (
-        "whoever may authorise another compose file for this app: it gets the same keys",
-        "the key service that derives the keys, and its operators",
-        "Intel, as maker of the hardware and of its attestation keys",
-        "the host may stop, starve, clone or roll back the machine",
-    ),
-}
+# Who could still betray the agent's followers, by what was shown.
+ANYONE = "anyone who runs the machine: nothing is shown about it"
+LET_IN = "whoever may log in, read the logs or set the environment: the app-compose lets them"
+AUTHORISE = "whoever may authorise another compose file for this app: it gets the same keys"
+KEY_SERVICE = "the key service that derives the keys, and its operators"
+KMS_OWNER = "whoever owns the key service's contract: they may replace it, and the systems and rules it accepts"
+MAKERS = (
+    "Intel, as maker of the hardware and of its attestation keys",
+    "the host may stop, starve, clone or roll back the machine",
+)
 DEVELOPER = "the developer whose root signed this: it is their own machine, and they hold every key"
 TWIN = "any other agent of this app with the same salt: wallets of the recipe eliza-legacy have no chain of their own"
 
@@ -98,15 +95,20 @@ class Verdict:
     findings: tuple[Mapping[str, Json], ...]
     as_of: int
     now: int
+    powers: tuple[str, ...] | None  # who may change the code, as its contract says; None: it was not shown
     now_holds: bool | None  # does Intel's word still cover this very moment? None: it was not looked at
 
     @property
     def residual(self) -> tuple[str, ...]:
         """Who could still betray the agent's followers."""
-        powers = RESIDUAL[min(self.rung, 2)]
-        if self.facts.get("unchained"):
-            powers = (*powers, TWIN)
-        return (DEVELOPER, *powers) if self.trust == "dev" else powers
+        developer = (DEVELOPER,) if self.trust == "dev" else ()
+        twin = (TWIN,) if self.facts.get("unchained") else ()
+        if self.rung == 0:
+            return (*developer, ANYONE, *twin)
+        let_in = (LET_IN,) if self.rung == 1 else ()
+        change = (AUTHORISE,) if self.powers is None else self.powers
+        keys = (KEY_SERVICE, KMS_OWNER) if self.rung > 2 else (KEY_SERVICE,)
+        return (*developer, *let_in, *change, *keys, *MAKERS, *twin)
 
     def to_json(self) -> dict[str, Json]:
         return {

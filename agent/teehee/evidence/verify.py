@@ -1,4 +1,4 @@
-"""The check of an agent, offline: numbered steps over what it published, each with its reject codes.
+"""The check of an agent: numbered steps over what it published, each with its reject codes.
 
 Nothing is fetched and nothing the agent sends is an anchor: roots and lists come from `anchors`, or from whoever
 checks (`Terms`). A step that cannot be taken for want of evidence is `not checked`, and lowers the rung.
@@ -18,6 +18,7 @@ from teehee.evidence import (
     collateral,
     compose,
     eventlog,
+    governance,
     keychain,
     merkle,
     mrconfig,
@@ -38,7 +39,8 @@ ADDRESS_OF: Mapping[str, Callable[[bytes], str]] = {"evm": address.evm, "solana"
 CODE_OF: Mapping[str, str] = {
     "quote.2": "Q2", "dcap.status": "Q4", "dcap.root": "D1", "eventlog.5": "E2", "eventlog.8": "E2",
     "eventlog.10": "E4", "anchors.3": "O2", "keys.4": "K1", "keychain.4": "K4", "keychain.5": "K3",
-    "keychain.6": "K3", "keys.1": "R3", "keys.2": "R3", "keys.3": "R3",
+    "keychain.6": "K3", "governance.3": "G2", "governance.4": "G2", "governance.5": "G2", "governance.6": "G2",
+    "keys.1": "R3", "keys.2": "R3", "keys.3": "R3",
 }  # fmt: skip
 
 
@@ -56,6 +58,7 @@ class Evidence:
     checkpoint: str = ""
     nonce: Mapping[str, Json] | None = None
     as_of: int = 0
+    contract: governance.Governance | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +66,7 @@ class Terms:
     """What whoever checks brings along: the time, roots they know from elsewhere, and what they ask for.
 
     `dev_root` is the DER of a developer's root certificate, `kms_root` a KMS's compressed key, `nonce` what they sent,
-    `max_age_seconds` how old a statement may be.
+    `max_age_seconds` how old a statement may be, `asked` what they ask of the app contract.
     """
 
     now: int
@@ -71,6 +74,7 @@ class Terms:
     kms_root: bytes = b""
     nonce: bytes = b""
     max_age_seconds: int = 0
+    asked: governance.Asked = field(default_factory=governance.Asked)
 
 
 def of_bundle(given: bundle.Bundle) -> Evidence:
@@ -104,6 +108,8 @@ class _Check:
         self.findings: list[Mapping[str, Json]] = []
         self.trust = "none"
         self.now_holds: bool | None = None
+        self.kms_root = ""
+        self.worth: governance.Worth | None = None
         self.as_of = evidence.as_of or terms.now
 
     def run(self) -> Verdict:
@@ -142,9 +148,7 @@ class _Check:
         )
         self.step("R2", "it is fresh", said and (lambda: self.fresh(said)))
         self.step("L1", "its log is the one it signed", said and given.checkpoint and (lambda: self.log(said)))
-        self.step(
-            "G1", "who may change the code", None
-        )  # contracts are read from their chain, which is not done offline
+        self.step("G1", "who may change the code", boot and given.contract and (lambda: self.governed(boot)))
         return self.verdict()
 
     def step(self, code: str, title: str, check: Any) -> Any:
@@ -158,6 +162,8 @@ class _Check:
             except VerificationError as error:
                 outcome, detail = "rejected", str(error)
                 self.rejects.append(Reject(CODE_OF.get(error.step, code), str(error), error.step))
+            else:
+                detail = found.says if isinstance(found, governance.Worth) else ""
         self.steps.append(Step(len(self.steps) + 1, title, outcome, detail))
         return found
 
@@ -284,6 +290,7 @@ class _Check:
             roots.add(self.chain(key, boot.app_id, provider, anchor, refused))
         if len(roots) > 1:
             raise VerificationError("keychain.roots", "the keys are of several apps")
+        self.kms_root = next((root.kms_root.hex() for root in roots if root.kms_root), "")
         for chain, derive in ADDRESS_OF.items():
             if chain in said.addresses and said.addresses[chain] != derive(bytes.fromhex(said.keys.get(chain, ""))):
                 raise VerificationError("keys.3", f"the {chain} address is not that of the {chain} key")
@@ -332,12 +339,25 @@ class _Check:
                 "log.2", f"the checkpoint has {head.size} leaves and another root than the statement"
             )
 
+    def governed(self, boot: eventlog.Boot) -> governance.Worth:
+        found = self.evidence.contract
+        assert found is not None
+        self.facts["governance"] = governance.facts(found)
+        provider = boot.key_provider.id.hex() if boot.key_provider else ""
+        machine = governance.Machine(
+            app_id=boot.app_id.hex(), compose_hash=boot.compose_hash.hex(), provider=provider, kms_root=self.kms_root
+        )
+        self.worth = governance.check(found, machine, self.terms.asked, self.terms.now)
+        return self.worth
+
     # -- the end
 
     def verdict(self) -> Verdict:
         held = {step.title for step in self.steps if step.outcome == "held"}
         attested = {step.title for step in self.steps[:-1]} - {CLOSED} <= held
         rung = (2 if CLOSED in held else 1) if attested else 0
+        if rung == 2 and self.worth:
+            rung = max(rung, self.worth.rung)
         return Verdict(
             rung=rung,
             trust=self.trust,
@@ -347,5 +367,6 @@ class _Check:
             findings=tuple(self.findings),
             as_of=self.as_of,
             now=self.terms.now,
+            powers=self.worth.powers if self.worth else None,
             now_holds=self.now_holds,
         )

@@ -1,5 +1,6 @@
 """The mind's life: agents opened, inbox recovered, the gate let in."""
 
+import asyncio
 import contextlib
 import sys
 import time
@@ -14,6 +15,7 @@ from teehee.mind.afterwards import Afterwards
 from teehee.mind.agent import Agent, open_agent
 from teehee.mind.inbox import Inbox
 from teehee.mind.recent import Recent
+from teehee.mind.retention import keep_house
 from teehee.mind.turn import Desk
 from teehee.store.mind_store import MindStore
 from teehee.wire import boot, child, failpoints, strict
@@ -66,9 +68,16 @@ async def serve(settings: boot.MindBoot, life: child.Life) -> None:
         await inbox.recover()
         await server.start()
         stack.push_async_callback(server.close)
+        sweeping = asyncio.get_running_loop().create_task(keep_house(store, settings.keep))
+        stack.push_async_callback(_ended, sweeping)
         life.ready(agents={agent.character.name: type(agent.brain).__name__ for agent in agents.values()})
         await life.stopping.wait()
         await inbox.close(STOP_SECONDS)
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def _agents(

@@ -105,6 +105,13 @@ class MindStore:
         ).fetchone()
         return None if row is None else strict.parse(Event, json.loads(row[0]))
 
+    def forget_settled(self, before: int, limit: int = 500) -> int:
+        """Drops settled rows of before that moment, with the answers in them, the oldest first; how many went."""
+        (last,) = self.db.execute(
+            "SELECT MAX(seq) FROM (SELECT seq, at FROM inbox ORDER BY seq LIMIT ?) WHERE at<?", (limit, before)
+        ).fetchone()
+        return self.db.execute("DELETE FROM inbox WHERE seq<=? AND state!='open'", (last or 0,)).rowcount
+
     # -- who and where
 
     def meet(self, agent_id: str, room_id: str, entity_id: str, event: Event) -> None:
@@ -163,7 +170,34 @@ class MindStore:
         ).fetchone()
         return int(number)
 
+    def crowded(self, most: int) -> list[tuple[str, str, int]]:
+        """(room, type, how many too many) where more than `most` memories of one type are kept; knowledge is exempt."""
+        rows = self.db.execute(
+            "SELECT room_id, type, COUNT(*) FROM memories WHERE type!='knowledge' GROUP BY room_id, type"
+            " HAVING COUNT(*)>?",
+            (most,),
+        )
+        return [(room, kind, number - most) for room, kind, number in rows]
+
+    def forget_oldest(self, room_id: str, kind: str, number: int) -> None:
+        """Drops a room's oldest memories of one type."""
+        self.db.execute(
+            "DELETE FROM memories WHERE seq IN"
+            " (SELECT seq FROM memories WHERE room_id=? AND type=? ORDER BY seq LIMIT ?)",
+            (room_id, kind, number),
+        )
+
     # -- knowledge
+
+    def rebuild_words(self) -> int:
+        """Makes the full-text index anew from the memories it is over; how many fragments it holds."""
+        self.db.execute("DROP TABLE knowledge_words")
+        self.db.execute(schema.KNOWLEDGE_WORDS)
+        rows = self.db.execute(
+            "INSERT INTO knowledge_words (rowid, agent_id, text)"
+            " SELECT seq, agent_id, json_extract(content, '$.text') FROM memories WHERE type='knowledge'"
+        )
+        return rows.rowcount
 
     def keep_knowledge(self, agent_id: str, fragments: Mapping[str, Mapping[str, Json]], at: int) -> tuple[int, int]:
         """Makes the agent's knowledge be exactly `fragments` (content by id); gives (added, removed)."""

@@ -1,5 +1,8 @@
 """The mind's tables, under Eliza's names (elizaOS plugin-sql), and the inbox that makes a turn durable."""
 
+KNOWLEDGE_WORDS = (
+    "CREATE VIRTUAL TABLE knowledge_words USING fts5 (agent_id UNINDEXED, text, tokenize = 'porter unicode61');"
+)
 MIGRATIONS = (
     """
     CREATE TABLE agents (id TEXT PRIMARY KEY, name TEXT NOT NULL, created_at INTEGER NOT NULL) WITHOUT ROWID;
@@ -31,8 +34,8 @@ MIGRATIONS = (
     """,
     """
     CREATE INDEX memories_by_agent ON memories (agent_id, type, seq) WHERE type = 'knowledge';
-    CREATE VIRTUAL TABLE knowledge_words USING fts5 (agent_id UNINDEXED, text, tokenize = 'porter unicode61');
-    """,
+    """
+    + KNOWLEDGE_WORDS,
     """
     CREATE TABLE turns (
         seq INTEGER PRIMARY KEY, agent_id TEXT NOT NULL, room_id TEXT NOT NULL, entity_id TEXT NOT NULL,

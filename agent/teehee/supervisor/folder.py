@@ -3,11 +3,16 @@
 import contextlib
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from teehee import database
 from teehee.errors import ConfigError
+
+STORES = ("vault.db", "mind.db")
+KEPT_IN_BACKUPS = (*STORES, "owner-key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,21 @@ class DataFolder:
     @property
     def owner_key(self) -> Path:
         return self.path / "owner-key"
+
+    @property
+    def scratch(self) -> Path:
+        """Where a restore does its work; of no worth once nobody holds the folder."""
+        return self.path / ".restore"
+
+    @property
+    def restored(self) -> Path:
+        """A restored state, complete and on disk; while it is there, it is the state of this folder."""
+        return self.path / "restored"
+
+    @property
+    def replaced(self) -> Path:
+        """What the last restore took the place of."""
+        return self.path / "before-restore"
 
     @property
     def is_running(self) -> bool:
@@ -54,9 +74,41 @@ class DataFolder:
                 hint="choose another with --data or TEEHEE_DATA, or mend its permissions or free some space",
             ) from error
 
+    def mark_born(self) -> None:
+        """From here on a missing store is a loss, and never begun anew in silence."""
+        (self.path / "born").touch()
+
+    def settle(self) -> None:
+        """Ends a restore that was cut off, and looks whether both stores are there. Raises ConfigError when not."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.take_restored()
+        missing = [name for name in STORES if not _has_content(self.path / name)]
+        if (self.path / "born").exists() and missing:
+            raise ConfigError(
+                f"{' and '.join(missing)} of the data folder {str(self.path)!r} is gone or empty",
+                hint="put a backup in its place with `teehee restore FILE --force`; to begin anew, as other agents, "
+                "name another folder with --data",
+            )
+
+    def take_restored(self) -> None:
+        """Puts the restored state in its place, file by file; may be cut off anywhere and called again."""
+        if not self.restored.exists():
+            return
+        self.replaced.mkdir(mode=0o700, exist_ok=True)
+        for name in KEPT_IN_BACKUPS:
+            if not (self.restored / name).exists():
+                continue
+            for old in database.with_companions(self.path / name):
+                if old.exists():  # a write-ahead log left beside another database would be read into it
+                    old.replace(self.replaced / old.name)
+            (self.restored / name).replace(self.path / name)
+        database.sync(self.path)
+        self.restored.rmdir()
+        database.sync(self.path)
+
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Holds the folder for this process. Raises ConfigError naming who has it."""
+    def held(self, *, settle: bool = True) -> Iterator[None]:
+        """Holds the folder for this process, and settles it. Raises ConfigError naming who has it."""
         self.make()
         with open(self.path / "lock", "a+") as file:
             try:
@@ -70,4 +122,13 @@ class DataFolder:
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
+            if settle:
+                self.settle()
             yield
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except FileNotFoundError:
+        return False

@@ -206,9 +206,17 @@ def package_hash(character: Character) -> str:
     return hashlib.sha256(json.dumps(codec.to_json(character), sort_keys=True).encode()).hexdigest()
 
 
-def vault_boot(plan: Plan, owner_key: bytes, guest: str) -> Json:
+def vault_boot(plan: Plan, owner_key: bytes, guest: str, era: str = "") -> Json:
     folder = plan.folder
-    return asdict(boot.VaultBoot(str(folder.path), str(folder.sockets), (owner_key.hex(),), plan.failpoint, guest))
+    message = boot.VaultBoot(
+        str(folder.path), str(folder.sockets), (owner_key.hex(),), plan.failpoint, guest, era, _keep(plan)
+    )
+    return asdict(message)
+
+
+def _keep(plan: Plan) -> boot.Keep:
+    run, day = plan.run.settings, 86_400_000
+    return boot.Keep(int(run.journal_days * day), int(run.text_days * day), run.memories_per_room)
 
 
 def gate_boot(
@@ -250,6 +258,7 @@ def mind_boot(plan: Plan, identities: Sequence[Mapping[str, Json]]) -> Json:
         run.rooms_in_parallel,
         run.log_level,
         plan.failpoint,
+        _keep(plan),
     )
     return asdict(message)
 

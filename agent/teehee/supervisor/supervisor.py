@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -16,6 +16,7 @@ from teehee.wire.client import Client
 
 Json = Any
 Tell = Callable[[str], None]
+Ask = Callable[[str, Json], Awaitable[Json]]  # an owner's method and its parameters
 
 FIRST_PAUSE, LAST_PAUSE = 0.1, 10.0
 CALM_SECONDS = 30.0  # a child that lived this long starts over with the first pause
@@ -55,6 +56,7 @@ class Supervisor:
             self.guest = await self._stack.enter_async_context(guests.met(self.plan))
             await self._boot_vault()
             await asyncio.gather(self._boot_mind(), self._boot_gate())
+            self.plan.folder.mark_born()
         except BaseException:
             await self.stop()
             raise
@@ -122,6 +124,15 @@ class Supervisor:
 @contextlib.asynccontextmanager
 async def vault_only(plan: Plan) -> AsyncIterator[Client]:
     """A vault without gate and mind, for reading its log; gives the public door."""
+    async with vault_alone(plan) as ask:
+        await ask("recall", {})
+        async with Client(plan.folder.sockets / "vault-public.sock") as public:
+            yield public
+
+
+@contextlib.asynccontextmanager
+async def vault_alone(plan: Plan, *, era: str = "") -> AsyncIterator[Ask]:
+    """A vault without gate and mind, for what only its owner may ask; `era` is for a store that has none pinned."""
     with plan.folder.held():
         owner = Owner(plan.folder.owner_key)
         child = Child("vault", plan.folder.logs)
@@ -129,11 +140,9 @@ async def vault_only(plan: Plan) -> AsyncIterator[Client]:
             await child.start()
             stack.push_async_callback(child.stop, VAULT_SECONDS)
             guest = await stack.enter_async_context(guests.met(plan))
-            await child.boot(plans.vault_boot(plan, owner.public, guest.endpoint))
-            async with Client(plan.folder.sockets / "vault-owner.sock") as link:
-                await owner.ask(link, "recall", {})
-            async with Client(plan.folder.sockets / "vault-public.sock") as public:
-                yield public
+            await child.boot(plans.vault_boot(plan, owner.public, guest.endpoint, era))
+            link = await stack.enter_async_context(Client(plan.folder.sockets / "vault-owner.sock"))
+            yield lambda method, params: owner.ask(link, method, params)
 
 
 def _how(code: int) -> str:

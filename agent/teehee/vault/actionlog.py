@@ -6,7 +6,7 @@ reloaded whenever a transaction was undone.
 
 import sqlite3
 
-from teehee.errors import Refused
+from teehee.errors import Refused, VerificationError
 from teehee.evidence import checkpoint, leaf, merkle
 from teehee.vault.keyring import LogKey
 from teehee.wire.messages import Identity
@@ -41,6 +41,11 @@ class ActionLog:
     def root(self, log: int) -> bytes:
         return self._edge(log).root()
 
+    def root_at(self, log: int, size: int) -> bytes:
+        """The root this log had at an earlier size, from stored hashes. Raises VerificationError when some are gone."""
+        nodes = [(level, self.node(log, level, index)) for level, index in merkle.edge(size)]
+        return merkle.Frontier(size, nodes).root()
+
     def leaves(self, log: int, start: int, limit: int) -> list[bytes]:
         if not 0 <= start < self.size(log) or limit < 1:
             return []
@@ -59,12 +64,12 @@ class ActionLog:
     def inclusion(self, log: int, index: int) -> list[bytes]:
         """The audit path of a leaf in the tree as it stands."""
         self.leaf(log, index)
-        return merkle.inclusion_proof(index, self.size(log), lambda level, i: self._node(log, level, i))
+        return merkle.inclusion_proof(index, self.size(log), lambda level, i: self.node(log, level, i))
 
     def consistency(self, log: int, old: int, new: int) -> list[bytes]:
         if not 0 <= old <= new <= self.size(log):
             raise Refused("log.no-such-size", f"expected 0 <= old <= new <= {self.size(log)}")
-        return merkle.consistency_proof(old, new, lambda level, i: self._node(log, level, i))
+        return merkle.consistency_proof(old, new, lambda level, i: self.node(log, level, i))
 
     def checkpoint(self, identity: Identity, key: LogKey) -> str:
         """The signed note for the tree as it stands; the same size always gets the same note."""
@@ -101,14 +106,17 @@ class ActionLog:
                 "SELECT MAX(place) FROM leaves WHERE place>=? AND place<?", (_place(log, 0, 0), _end(log))
             ).fetchone()
             size = 0 if last is None else last - _place(log, 0, 0) + 1
-            nodes = [(level, self._node(log, level, index)) for level, index in merkle.edge(size)]
+            nodes = [(level, self.node(log, level, index)) for level, index in merkle.edge(size)]
             self._edges[log] = merkle.Frontier(size, nodes)
         return self._edges[log]
 
-    def _node(self, log: int, level: int, index: int) -> bytes:
+    def node(self, log: int, level: int, index: int) -> bytes:
+        """The stored hash of a complete subtree. Raises VerificationError when it is gone."""
         if level == 0:
             return merkle.leaf_hash(self.leaf(log, index))
         row = self.db.execute("SELECT hash FROM nodes WHERE place=?", (_place(log, level, index),)).fetchone()
+        if row is None:
+            raise VerificationError("store.1", f"the hash of level {level} at {index} is gone")
         return bytes(row[0])
 
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 from teehee import commit
 from teehee.errors import ConfigError
 from teehee.tee.guest import DeveloperGuest, Era
-from teehee.vault import schema
+from teehee.vault import integrity, schema
 from teehee.vault.actionlog import ActionLog
 from teehee.vault.identities import Identities
 from teehee.vault.keyring import KeyRing, LogKey
@@ -96,9 +96,14 @@ class Core:
 
 
 def open_store(data: Path) -> sqlite3.Connection:
-    """The vault's database in the folder `data`, at its newest form."""
+    """The vault's database in the folder `data`, at its newest form, holding what it signed last."""
     db = commit.open_database(data / "vault.db", what="vault's store")
-    commit.migrate(db, schema.MIGRATIONS, what="vault's store")
+    try:
+        commit.migrate(db, schema.MIGRATIONS, what="vault's store")
+        integrity.signed(db)
+    except BaseException:
+        db.close()
+        raise
     return db
 
 
@@ -106,7 +111,7 @@ async def _machine(db: sqlite3.Connection, settings: boot.VaultBoot) -> Machine:
     if not settings.guest:
         return Machine(DeveloperGuest(Path(settings.data) / "developer-seed"))
     row = db.execute("SELECT era FROM machine").fetchone()
-    pinned = cast(Era, row[0]) if row else None
+    pinned = cast(Era, row[0] if row else settings.era) or None
     return await wake(settings.guest, pinned)
 
 

@@ -17,7 +17,6 @@ class Forgotten:
 
     leaf: int
     salt: bytes
-    events: int
     effects: int
 
 
@@ -25,7 +24,7 @@ def forget(ledger: Ledger, agent: str, principal: str, at: int) -> Forgotten | N
     """Forgets `principal` at one agent, inside the caller's transaction; None when nothing is kept of them."""
     identity = ledger.identities.get(agent).identity
     rooms = _own_rooms(ledger, agent, principal)
-    effects = _effects(ledger, agent, principal)
+    effects = _effects(ledger, agent, principal, ledger.people.known(identity.key_id, principal))
     for effect, state in effects:
         if state in OPEN:
             ledger.settle(Outcome(effect, EXPIRED, "forgotten"), at)
@@ -38,20 +37,23 @@ def forget(ledger: Ledger, agent: str, principal: str, at: int) -> Forgotten | N
     for room in rooms:
         ledger.db.execute("DELETE FROM budgets WHERE key_id=? AND name=?", (identity.key_id, f"replies/{room}"))
     ledger.people.destroy(identity.key_id, principal)
-    if not gone:
+    if not gone and not effects:
         return None
     salt = os.urandom(16)
     person = leaf.commit("person", salt, principal.encode())
     entry = leaf.Forget(agent=identity.key_id, at=at, epoch=identity.epoch, effects=len(effects), person=person)
-    return Forgotten(ledger.log.append(identity.log, entry), salt, gone, len(effects))
+    return Forgotten(ledger.log.append(identity.log, entry), salt, len(effects))
 
 
-def _effects(ledger: Ledger, agent: str, principal: str) -> list[tuple[str, str]]:
-    """(id, state) of everything that answered this person."""
+def _effects(ledger: Ledger, agent: str, principal: str, person: int | None) -> list[tuple[str, str]]:
+    """(id, state) of everything that answered this person: sealed under their key, or an answer to their event.
+
+    Events are let go of after a time, and before people had keys there was no mark: each finds what the other misses.
+    """
     return ledger.db.execute(
-        "SELECT effects.id, effects.state FROM effects CROSS JOIN events USING (agent, source, event)"
-        " WHERE effects.agent=? AND events.principal=? AND effects.forgotten_at IS NULL",
-        (agent, principal),
+        "SELECT id, state FROM effects WHERE agent=?1 AND forgotten_at IS NULL AND (person=?2 OR EXISTS (SELECT 1 FROM"
+        " events WHERE agent=?1 AND source=effects.source AND event=effects.event AND principal=?3))",
+        (agent, person, principal),
     ).fetchall()
 
 

@@ -149,6 +149,14 @@ class Identities:
         self.agents[identity.agent] = replace(agent, identity=current)
         return self.agents[identity.agent]
 
+    def next_epoch(self, agent: str, above: int) -> Agent:
+        """The agent in an epoch past its own and past `above`, inside the caller's transaction."""
+        found = self.get(agent)
+        epoch = max(found.identity.epoch, above) + 1
+        self.db.execute("UPDATE identities SET epoch=? WHERE agent=?", (epoch, agent))
+        self.agents[agent] = replace(found, identity=replace(found.identity, epoch=epoch))
+        return self.agents[agent]
+
     def set_stopped(self, agent: str, stopped: bool) -> Agent:
         """The agent stopped or running from here on, inside the caller's transaction."""
         found = self.get(agent)

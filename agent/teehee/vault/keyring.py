@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from teehee.evidence import address
@@ -48,7 +50,7 @@ class PublicHalf:
 
 
 class KeyRing:
-    """Derives keys once and keeps them; nothing here can hand one out."""
+    """Derives keys once and keeps them; nothing here can hand one out but the key of a single backup."""
 
     def __init__(self, guest: GuestAgent, trust: str = "dev") -> None:
         self.guest = guest
@@ -90,6 +92,12 @@ class KeyRing:
             "evm": PublicHalf(f"{LEGACY}/evm", "secp256k1", wallets.evm_public, ()),
             "solana": PublicHalf(f"{LEGACY}/solana", "ed25519", wallets.solana_public, ()),
         }
+
+    async def backup_key(self, salt: bytes) -> tuple[bytes, bytes]:
+        """The key of one backup, the one with this salt, and 32 bytes by which its file may say whose key it wants."""
+        key = await self._key("app", "backup", "aes-256-gcm", "ed25519")
+        both = HKDF(SHA256(), 64, salt=salt, info=b"teehee/backup/v1").derive(key.secret)
+        return both[:32], both[32:]
 
     async def channel_key(self) -> bytes:
         """The X25519 public key to which owners encrypt what they send from afar."""

@@ -74,6 +74,8 @@ class Ledger:
         known = self._known(agent, wanted.source, wanted.event, wanted.key)
         if known and _same(known, wanted.parts):
             return known, False
+        if known and not known[0].salt:  # its words had their time; that it was answered is kept for good
+            raise Refused("base.already-answered", "this event has its answer")
         if known and not wanted.event:
             raise Refused("base.key-used", "this key names another post, which was committed")
         witnessed = self._witnessed(wanted)
@@ -229,7 +231,7 @@ class Ledger:
         self.identities.get(agent)
         rows = self.db.execute(
             f"SELECT {COLUMNS} FROM effects WHERE agent=? AND room=? AND seq>? AND state IN ('due','delivered')"
-            f" AND forgotten_at IS NULL ORDER BY seq {'DESC' if latest else ''} LIMIT ?",
+            f" AND salt!=x'' ORDER BY seq {'DESC' if latest else ''} LIMIT ?",
             (agent, room, after, min(max(limit, 0), ROWS_LIMIT)),
         ).fetchall()
         told = [self._effect(row) for row in rows if row[11] == "delivered" or self._may_leave(agent)]
@@ -285,7 +287,8 @@ class Ledger:
     def _effect(self, row: Sequence[Any]) -> Effect:
         """The columns are the fields, in order, then whose it is; only the payload is sealed."""
         *values, person, _ = row
-        values[8] = self._sealed_for(person).open("effects", row[0], 1, row[8]).decode()
+        opened = self._sealed_for(person).open("effects", row[0], 1, row[8]) if row[12] else b""  # forgotten: no salt
+        values[8] = opened.decode()
         values[12] = row[12].hex()
         return Effect(*values)
 

@@ -1,6 +1,7 @@
 """The owner's door: configure, stop, resume, secrets; every request signed and numbered."""
 
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ from teehee.wire.server import Handler
 
 Json = Any
 Params = dict[str, Json]
+
+SALT = re.compile(r"[0-9a-f]{64}")
 
 
 class OwnerDoor:
@@ -42,6 +45,8 @@ class OwnerDoor:
             "resume": self._resume,
             "secret.set": self._secret_set,
             "secret.names": self._secret_names,
+            "backup.key": self._backup_key,
+            "restored": self._restored,
         }
         if request.method not in methods:
             raise Refused("owner.method-unknown", f"no {request.method[:64]!r}; known are {', '.join(methods)}")
@@ -91,7 +96,9 @@ class OwnerDoor:
             keys=self.core.identities.public_keys(identity.key_id),
             package=package,
         )
-        index = self.core.log.append(identity.log, entry)
+        self._hold_epoch(identity, self.core.log.append(identity.log, entry), now)
+
+    def _hold_epoch(self, identity: Identity, index: int, now: int) -> None:
         self.core.db.execute("UPDATE epochs SET state='lost' WHERE key_id=? AND state!='lost'", (identity.key_id,))
         self.core.db.execute(
             "INSERT INTO epochs VALUES (?,?,?,?,'held')", (identity.key_id, identity.epoch, index, now)
@@ -134,6 +141,54 @@ class OwnerDoor:
 
     async def _secret_names(self, envelope: Envelope, request: Request) -> Json:
         return {"names": self.core.secrets.names()}
+
+    async def _backup_key(self, envelope: Envelope, request: Request) -> Json:
+        """The key of one backup: it opens that file and nothing else of this vault."""
+        salt = strict.parse(_Salt, request.params).salt
+        if not SALT.fullmatch(salt):
+            raise strict.Malformed("salt: expected 32 bytes in lower-case hex")
+        key, check = await self.core.ring.backup_key(bytes.fromhex(salt))
+        return {"key": key.hex(), "check": check.hex(), "era": self.core.machine.api.era}
+
+    async def _restored(self, envelope: Envelope, request: Request) -> Json:
+        """Writes into every log that it goes on from a backup, in an epoch past all that are known."""
+        asked = strict.parse(_Restored, request.params)
+        await self.core.identities.recall_all()
+
+        def write() -> list[Identity]:
+            now = self.core.now_ms()
+            self.core.db.execute("UPDATE machine SET epoch=max(epoch, ?)", (asked.vault_epoch,))
+            return [self._go_on(agent, asked, now) for agent in list(self.core.identities.agents)]
+
+        return {"agents": [asdict(identity) for identity in await self.core.commit.run(write)]}
+
+    def _go_on(self, agent: str, asked: "_Restored", now: int) -> Identity:
+        known = self.core.identities.get(agent).identity
+        identity = self.core.identities.next_epoch(agent, asked.epochs.get(known.key_id, 0)).identity
+        entry = leaf.Restored(
+            agent=identity.key_id,
+            at=now,
+            epoch=identity.epoch,
+            size=self.core.log.size(identity.log),
+            root=self.core.log.root(identity.log).hex(),
+            taken=asked.taken,
+        )
+        self._hold_epoch(identity, self.core.log.append(identity.log, entry), now)
+        return identity
+
+
+@dataclass(frozen=True, slots=True)
+class _Salt:
+    salt: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Restored:
+    """`taken` is when the backup was; the others are the newest of what it replaces, by key id and of the vault."""
+
+    taken: int
+    epochs: Mapping[str, int]
+    vault_epoch: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,13 @@ class People:
         )
         return done.lastrowid or 0
 
+    def known(self, key_id: str, principal: str) -> int | None:
+        """The number of a person who has a key; None for anyone else."""
+        row = self.db.execute(
+            "SELECT person FROM people WHERE key_id=? AND principal=?", (key_id, principal)
+        ).fetchone()
+        return None if row is None else int(row[0])
+
     def seal(self, person: int) -> Seal:
         """The seal under a person's own key. Raises ConfigError when that key is not there."""
         found = self._seals.get(person)

@@ -66,6 +66,9 @@ MIGRATIONS = (
     ALTER TABLE identities ADD COLUMN salt BLOB;
     """,
     """
+    CREATE INDEX events_by_time ON events (at);
+    """,
+    """
     CREATE TABLE people (
         person INTEGER PRIMARY KEY, key_id TEXT NOT NULL, principal TEXT NOT NULL, sealed BLOB NOT NULL,
         UNIQUE (key_id, principal)

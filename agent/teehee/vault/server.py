@@ -11,12 +11,12 @@ from teehee.vault.log import log
 from teehee.vault.owner import OwnerDesk
 from teehee.vault.owner_door import OwnerDoor
 from teehee.vault.public_door import PublicDoor
+from teehee.vault.retention import Retention
 from teehee.wire import boot, child, failpoints
 from teehee.wire.server import Server
 
 Json = Any
 
-SWEEP_SECONDS = 600
 PEERS = {"mind": 4, "gate": 4, "owner": 8, "public": 32}  # connections at once
 
 
@@ -50,8 +50,9 @@ async def serve(settings: boot.VaultBoot, life: child.Life) -> None:
     try:
         await servers["owner"].start()
         life.ready(trust=core.ring.trust)
-        while not await _within(SWEEP_SECONDS, life.stopping):
-            await _expire(doors)
+        retention = Retention(core, settings.keep)
+        while not await _within(settings.keep.pause_seconds, life.stopping):
+            await _sweep(doors, retention)
             if settings.guest:
                 await core.statements.refresh()
     finally:
@@ -59,6 +60,14 @@ async def serve(settings: boot.VaultBoot, life: child.Life) -> None:
             await server.close()
         await core.statements.close()
         core.close()
+
+
+async def _sweep(doors: Doors, retention: Retention) -> None:
+    await _expire(doors)
+    try:
+        await retention.forget()
+    except TeeheeError as error:
+        log("sweep_failed", error=str(error))
 
 
 async def _expire(doors: Doors) -> None:

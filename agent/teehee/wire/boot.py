@@ -7,10 +7,30 @@ Json = Any
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """How long things are kept beside the log and the memories; 0: for ever.
+
+    `journal_ms`: settled messages with the model's answers, and what was witnessed. `text_ms`: delivered words, sealed
+    in the vault. `memories`: the newest of one kind in one room.
+    """
+
+    journal_ms: int = 0
+    text_ms: int = 0
+    memories: int = 0
+
+    @property
+    def pause_seconds(self) -> float:
+        """Between two looks for what has had its time: ten looks in the shortest, ten minutes at most."""
+        shortest = min((ms for ms in (self.journal_ms, self.text_ms) if ms), default=6_000_000)
+        return min(max(shortest / 10_000, 1.0), 600.0)
+
+
+@dataclass(frozen=True, slots=True)
 class VaultBoot:
     """`data` holds the sealed store, `sockets` the four role sockets; `owner_keys` are hex Ed25519 keys.
 
     `guest` is where the guest agent listens; without one, keys come from a seed file and nothing is quoted.
+    `era` is the guest's API a backup was made with, for a store that has none pinned yet.
     """
 
     data: str
@@ -18,6 +38,8 @@ class VaultBoot:
     owner_keys: tuple[str, ...]
     failpoint: str = ""
     guest: str = ""
+    era: str = ""
+    keep: Keep = field(default_factory=Keep)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +124,4 @@ class MindBoot:
     rooms_in_parallel: int = 64
     log_level: str = "info"
     failpoint: str = ""
+    keep: Keep = field(default_factory=Keep)
