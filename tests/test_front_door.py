@@ -586,7 +586,7 @@ async def test_help_lists_the_commands_with_a_sentence_each() -> None:
     done = await teehee("--help")
 
     listed = dict(re.findall(r"^  (\w+) {2,}(\S.*)$", done.out.partition("Commands:")[2], re.MULTILINE))
-    assert list(listed) == [*COMMANDS[:6], "verify", *COMMANDS[6:9], "simulator", "character"]
+    assert {name.split()[0] for name in COMMANDS} <= listed.keys()
     assert all(sentence.endswith(".") for sentence in listed.values())
 
 
