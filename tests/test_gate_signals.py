@@ -167,12 +167,12 @@ async def test_an_owners_stop_silences_a_draft_at_once(tmp_path: Path, model: Sc
             async for line in answer.content:
                 if line.startswith(b"event: writing"):
                     break
+            reading = asyncio.create_task(answer.text())
             await teehee("stop", "--data", tmp_path)
-            rest = parsed((await asyncio.wait_for(answer.text(), 5)).partition("\n\n")[2])
+            rest = parsed((await asyncio.wait_for(reading, 1.0)).partition("\n\n")[2])  # the model goes on for 90 s
         told = await posting
 
     assert rest[-1] == ("ended", "")
-    assert len(rest) < 30
     assert told["state"] == "stopped"
 
 
