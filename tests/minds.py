@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from teehee.errors import Refused
-from teehee.mind import prompt
+from teehee.mind import models, prompt
 from teehee.mind import turn as turns
 from teehee.mind.afterwards import Afterwards
 from teehee.mind.agent import Agent
@@ -34,7 +34,10 @@ def event(text: str = "hello", *, id: str = "e-1", room: str = "terminal:main", 
 
 
 class ScriptedBrain:
-    """Answers from a list, then repeats the last; an exception in it is raised. `prompts` holds each prompt."""
+    """Answers from a list, then repeats the last; an exception in it is raised. `prompts` holds each prompt.
+
+    What it answers is heard letter by letter.
+    """
 
     def __init__(self, *answers: str | Exception) -> None:
         self.answers = list(answers)
@@ -43,7 +46,7 @@ class ScriptedBrain:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def answer(self, turn: Turn, stable: State, fresh: State, reason: str) -> str:
+    async def answer(self, turn: Turn, stable: State, fresh: State, reason: str, hear: models.Hear) -> str:
         chat = prompt.compose(turn, stable, fresh, reason)
         self.prompts.append("\n".join(message["content"] for message in chat))
         self.reasons.append(reason)
@@ -51,6 +54,8 @@ class ScriptedBrain:
         said = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(said, Exception):
             raise said
+        for letter in said:
+            hear(letter)
         return said
 
 

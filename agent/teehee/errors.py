@@ -58,7 +58,14 @@ class Refused(TeeheeError):
 
 
 class ActionFailed(TeeheeError):
-    """An action did not work out; final for this call, the model reads the sentence."""
+    """An action did not work out; final for this call, the model reads the sentence.
+
+    `code` says what people are told when the whole turn ends by it.
+    """
+
+    def __init__(self, message: str, *, code: str = "failed", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
 
 
 class AskAgain(ActionFailed):

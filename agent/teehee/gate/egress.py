@@ -2,6 +2,7 @@
 
 The mind asks `/egress/<rule>/<path>` on the gate's Unix socket. Where that leads, and with which key, is the
 rule's business; redirects are not followed, proxy and CA variables are not read, TLS roots come with the package.
+An answer that is a stream passes as it comes, within the same limits of size and time.
 """
 
 import asyncio
@@ -26,6 +27,7 @@ REQUEST_LIMIT = 4 << 20
 ANSWER_LIMIT = 2 << 20
 FORWARDED = frozenset({b"content-type", b"accept"})
 RETURNED = frozenset({"content-type", "retry-after"})
+STREAMED = frozenset({"text/event-stream", "application/x-ndjson", "application/jsonl", "application/stream+json"})
 log = get_logger()
 
 
@@ -100,22 +102,60 @@ class Egress:
             headers["authorization"] = f"Bearer {key}"
         url = rule.base_url.rstrip("/") + rest
         timeout = aiohttp.ClientTimeout(total=rule.timeout_seconds, sock_connect=10)
+        begun, last = "", b""
         try:
             async with self.session.request(
                 scope["method"], url, data=body, headers=headers, timeout=timeout, allow_redirects=False
             ) as answer:
-                content = await _read_answer(answer)
-        except TimeoutError:
-            raise EgressRefused(504, "slow", f"{_host(rule)} took longer than {rule.timeout_seconds:g} s") from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise EgressRefused(502, "unreachable", f"{_host(rule)}: {type(error).__name__}") from None
-        headers_back = [
-            (name.lower().encode(), value.encode("latin-1", "replace"))
-            for name, value in answer.headers.items()
-            if name.lower() in RETURNED
-        ]
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers_back})
-        await send({"type": "http.response.body", "body": content})
+                streams = answer.status == 200 and answer.content_type in STREAMED
+                if not streams:
+                    last = await _read_answer(answer)
+                await send({"type": "http.response.start", "status": answer.status, "headers": _headers_back(answer)})
+                if streams:
+                    begun = answer.content_type
+                    await _pass_on(answer, send)
+        except (TimeoutError, aiohttp.ClientError, OSError, EgressRefused) as error:
+            refused = _refusal(rule, error)
+            if not begun:
+                raise refused from None
+            log.warning("egress_cut", code=refused.code, path=scope["path"][:200], reason=str(refused))
+            last = _parting(begun, refused)
+        await send({"type": "http.response.body", "body": last})
+
+
+def _refusal(rule: EgressRule, error: Exception) -> EgressRefused:
+    if isinstance(error, EgressRefused):
+        return error
+    if isinstance(error, TimeoutError):
+        return EgressRefused(504, "slow", f"{_host(rule)} took longer than {rule.timeout_seconds:g} s")
+    return EgressRefused(502, "unreachable", f"{_host(rule)}: {type(error).__name__}")
+
+
+def _headers_back(answer: "aiohttp.ClientResponse") -> list[tuple[bytes, bytes]]:
+    return [
+        (name.lower().encode(), value.encode("latin-1", "replace"))
+        for name, value in answer.headers.items()
+        if name.lower() in RETURNED
+    ]
+
+
+async def _pass_on(answer: "aiohttp.ClientResponse", send: Send) -> None:
+    """Hands each piece on as it comes; the mind's pace is the provider's."""
+    size = 0
+    async for chunk in answer.content.iter_any():
+        size += len(chunk)
+        if size > ANSWER_LIMIT:
+            answer.close()
+            raise EgressRefused(502, "answer-too-large", f"the answer passed {ANSWER_LIMIT} bytes")
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+
+def _parting(content_type: str, refused: EgressRefused) -> bytes:
+    """The last words of a stream that ends too soon, in a form that the providers' own clients take for an error."""
+    said = {"type": refused.code, "code": refused.code, "message": str(refused)}
+    if content_type == "text/event-stream":
+        return b"\n\nevent: error\ndata: %s\n\n" % json.dumps({"type": "error", "error": said}).encode()
+    return b"\n%s\n" % json.dumps({"error": f"{refused.code}: {refused}"}).encode()
 
 
 async def _while_wanted(receive: Receive, work: Coroutine[Any, Any, None]) -> None:

@@ -1,5 +1,7 @@
 """One OpenAI-shaped endpoint, by way of the gate, which holds its address and key: the thin chat model."""
 
+import asyncio
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -8,37 +10,44 @@ import aiohttp
 import yarl
 
 from teehee.errors import AskAgain, Unavailable
-from teehee.mind import prompt
+from teehee.mind import failures, prompt
+from teehee.mind.models import Hear
+from teehee.mind.stream import Words, content
 from teehee.plugin import State, Turn
 from teehee.wire import boot, paths
 
 Json = Any
+HEADERS = {"content-type": "application/json", "accept": "text/event-stream, application/json"}
+TAIL_SECONDS = 0.2  # how long the connection's end is waited for once the words are all there
+ANSWER_LIMIT = 4 << 20  # bytes; the gate has a lower one of its own
 
 
 class Endpoint:
-    """Asks by POST /chat/completions on the gate's socket."""
+    """Asks by POST /chat/completions on the gate's socket; the words come as a stream, or in one."""
 
     def __init__(self, session: aiohttp.ClientSession, brain: boot.Brain) -> None:
         self.session = session
         self.brain = brain
         self.url = yarl.URL(f"http://gate/egress/{brain.rule}/chat/completions")
 
-    async def answer(self, turn: Turn, stable: State, fresh: State, reason: str) -> str:
+    async def answer(self, turn: Turn, stable: State, fresh: State, reason: str, hear: Hear) -> str:
         asked = {
             "model": self.brain.model,
             "messages": prompt.compose(turn, stable, fresh, reason),
             "temperature": self.brain.temperature,
             "max_tokens": self.brain.max_tokens,
+            "stream": True,
         }
         data = json.dumps(asked, ensure_ascii=False).encode()
-        headers = {"content-type": "application/json", "accept": "application/json"}
         try:
-            async with self.session.post(self.url, data=data, headers=headers) as answer:
-                content = await answer.read()
+            async with self.session.post(self.url, data=data, headers=HEADERS) as answer:
+                await _check(answer)
+                if answer.content_type != "text/event-stream":
+                    return content(await _read(answer))
+                return await _listen(answer, Words(hear))
         except (aiohttp.ClientError, OSError) as error:
-            raise Unavailable(f"the gate is away: {type(error).__name__}", code="model-down") from None
-        _check_status(answer.status, answer.headers, content)
-        return _content(content)
+            told = f"the answer broke off: {type(error).__name__}"
+            raise Unavailable(told, code="model-down", retry_after=2.0) from None
 
 
 def open_session(sockets: Path) -> aiohttp.ClientSession:
@@ -50,34 +59,31 @@ def open_session(sockets: Path) -> aiohttp.ClientSession:
     )
 
 
-def _check_status(status: int, headers: Any, content: bytes) -> None:
-    """Raises Unavailable with a code people get a sentence for; a provider's own words go to the log only."""
-    refused = headers.get("x-teehee-egress", "")
-    if refused == "slow":
-        raise Unavailable("the model took too long", code="model-slow", retry_after=5.0)
-    if refused == "answer-too-large":
-        raise AskAgain("it was far too long")
-    if refused or status >= 500:
-        raise Unavailable(f"the model is down ({status} {refused})", code="model-down", retry_after=2.0)
-    if status == 429:
-        raise Unavailable("the model is busy", code="model-busy", retry_after=_seconds(headers.get("retry-after", "")))
-    if status in (401, 403):
-        raise Unavailable(f"the model denied us ({status})", code="model-denied", retry_after=30.0)
-    if status != 200:
-        raise Unavailable(f"the model answered {status}: {content[:200]!r}", code="model-down", retry_after=10.0)
+async def _listen(answer: aiohttp.ClientResponse, words: Words) -> str:
+    async for data in answer.content.iter_any():
+        words.feed(data)
+        if words.ended:
+            break
+    with contextlib.suppress(TimeoutError, aiohttp.ClientError):  # read to its end, a connection serves again
+        async with asyncio.timeout(TAIL_SECONDS):
+            while await answer.content.readany():
+                pass
+    return words.whole()
 
 
-def _seconds(text: str) -> float:
-    return min(float(text), 120.0) if text.isascii() and text.isdigit() else 5.0
+async def _check(answer: aiohttp.ClientResponse) -> None:
+    """Raises what a status means; a provider's own words go to the log only."""
+    if refused := answer.headers.get("x-teehee-egress", ""):
+        raise failures.of_gate(refused)
+    if answer.status != 200:
+        words = (await _read(answer)).decode("utf-8", "replace")
+        raise failures.of_status(answer.status, words, answer.headers.get("retry-after", ""))
 
 
-def _content(content: bytes) -> str:
-    """The words in a chat completion. Raises AskAgain for an empty one, Unavailable for what is none."""
-    try:
-        value = json.loads(content.decode())
-        text = value["choices"][0]["message"]["content"]
-    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
-        raise Unavailable("the model's answer is no chat completion", code="model-down", retry_after=5.0) from None
-    if not isinstance(text, str) or not text.strip():
-        raise AskAgain("it was empty")
-    return text.encode("utf-8", "replace").decode()
+async def _read(answer: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for data in answer.content.iter_any():
+        body += data
+        if len(body) > ANSWER_LIMIT:
+            raise AskAgain("it was far too long")
+    return bytes(body)

@@ -159,7 +159,7 @@ class Inbox:
         self.tell(Ended(row.event.agent, row.event.source, row.event.event, code, final=False))
         asked = min(away.retry_after, BACKOFF[-1]) if tries or away.code == "model-busy" else 0.0
         pause = max(BACKOFF[min(tries, len(BACKOFF) - 1)], asked)
-        log.warning("turn_postponed", code=away.code, reason=str(away), again_in=pause)
+        log.warning("turn_postponed", code=away.code, reason=str(away), hint=away.hint, again_in=pause)
         return pause
 
     def _heard(self, row: Row) -> None:

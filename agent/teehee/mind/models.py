@@ -6,19 +6,26 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from teehee.errors import Unavailable
-from teehee.mind import actions, prompt, respond
+from teehee.mind import actions, failures, prompt, respond
 from teehee.plugin import Character, ModelHandler, State, Turn
 from teehee.wire import boot
 
 Json = Any
+Hear = Callable[[str], None]  # called with each next piece of the raw answer as it arrives; never raises
 MARGIN_SECONDS = 5.0  # the gate gives up first, so that its reason arrives
 
 
-class Brain(Protocol):
-    """Answers a turn in Eliza's response format; raises Unavailable or AskAgain."""
+def unheard(piece: str) -> None:
+    """For callers who only want the whole."""
 
-    async def answer(self, turn: Turn, stable: State, fresh: State, reason: str) -> str: ...
+
+class Brain(Protocol):
+    """Answers a turn in Eliza's response format; raises Unavailable or AskAgain.
+
+    What `hear` was told may be void: only the whole that is given back is the answer.
+    """
+
+    async def answer(self, turn: Turn, stable: State, fresh: State, reason: str, hear: Hear) -> str: ...
 
 
 class Classic:
@@ -30,7 +37,7 @@ class Classic:
         self.brain = classic.ClassicBrain(character)
         self.skill = classic.Skill
 
-    async def answer(self, turn: Turn, stable: State, fresh: State, reason: str) -> str:
+    async def answer(self, turn: Turn, stable: State, fresh: State, reason: str, hear: Hear) -> str:
         skills = [self.skill(a.name, a.similes, a.description) for a in turn.actions if actions.fits(turn, a)]
         said = [line.text for line in turn.recent if line.own]
         found = self.brain.answer(turn.message.text, said=said, skills=skills, speaker=turn.message.name)
@@ -43,7 +50,7 @@ class FromPlugin:
     def __init__(self, handler: ModelHandler) -> None:
         self.handler = handler
 
-    async def answer(self, turn: Turn, stable: State, fresh: State, reason: str) -> str:
+    async def answer(self, turn: Turn, stable: State, fresh: State, reason: str, hear: Hear) -> str:
         return await self.handler(prompt.compose(turn, stable, fresh, reason))
 
 
@@ -75,10 +82,12 @@ def choose(agent: boot.MindAgent, character: Character, offered: Sequence[ModelH
     return Classic(character)
 
 
-async def within(brain: Brain, seconds: float, turn: Turn, stable: State, fresh: State, reason: str) -> str:
+async def within(
+    brain: Brain, seconds: float, turn: Turn, stable: State, fresh: State, reason: str, hear: Hear = unheard
+) -> str:
     """The brain's answer, or Unavailable when it takes longer than the turn can wait."""
     try:
         async with asyncio.timeout(seconds):
-            return await brain.answer(turn, stable, fresh, reason)
+            return await brain.answer(turn, stable, fresh, reason, hear)
     except TimeoutError:
-        raise Unavailable("the model took too long", code="model-slow", retry_after=5.0) from None
+        raise failures.slow() from None

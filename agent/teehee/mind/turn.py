@@ -45,8 +45,8 @@ class Desk:
     vault: Client
 
 
-async def run(desk: Desk, agent: Agent, row: Row) -> list[Effect]:
-    """Answers one inbox row; gives the committed effects.
+async def run(desk: Desk, agent: Agent, row: Row, hear: models.Hear = models.unheard) -> list[Effect]:
+    """Answers one inbox row; gives the committed effects. `hear` is told the model's words while they come.
 
     Raises Ending when nothing is to be said, Unavailable when the model or the vault is away and the row
     should be tried again.
@@ -55,13 +55,13 @@ async def run(desk: Desk, agent: Agent, row: Row) -> list[Effect]:
     if known := await _committed(desk, row.event):
         return known
     try:
-        parts = await _decide(desk, agent, turn, row)
+        parts = await _decide(desk, agent, turn, row, hear)
     except AskAgain as error:
         log.warning("answer_unfit", reason=str(error))
         raise Ending("model-unfit") from error
     except ActionFailed as error:
-        log.warning("turn_failed", reason=str(error))
-        raise Ending("failed") from error
+        log.warning("turn_failed", reason=str(error), hint=error.hint)
+        raise Ending(error.code) from error
     return await _submit(desk, row.event, parts)
 
 
@@ -105,7 +105,7 @@ def message_of(event: Event) -> Message:
     )
 
 
-async def _decide(desk: Desk, agent: Agent, turn: Turn, row: Row) -> list[str]:
+async def _decide(desk: Desk, agent: Agent, turn: Turn, row: Row, hear: models.Hear) -> list[str]:
     """The texts of this turn. What does not parse or may not be shown is asked again, once, with the reason."""
     asked = prompt.keys(prompt.arrangement(turn.character, turn.message.source))
     stable, fresh = await agent.state.stable(turn), await agent.state.fresh(turn, keys=asked)
@@ -115,7 +115,7 @@ async def _decide(desk: Desk, agent: Agent, turn: Turn, row: Row) -> list[str]:
         try:
             if answer is None:
                 failpoints.hit("mind.model.before-call")
-                answer = await _ask(agent, turn, stable, fresh, reason)
+                answer = await _ask(agent, turn, stable, fresh, reason, hear)
                 failpoints.hit("mind.model.after-call")
                 _journal(desk, row, answer)
             return await _act(agent, turn, respond.parse(answer))
@@ -127,14 +127,14 @@ async def _decide(desk: Desk, agent: Agent, turn: Turn, row: Row) -> list[str]:
     raise AssertionError("unreachable: the second attempt returns or raises")
 
 
-async def _ask(agent: Agent, turn: Turn, stable: State, fresh: State, reason: str) -> str:
+async def _ask(agent: Agent, turn: Turn, stable: State, fresh: State, reason: str, hear: models.Hear) -> str:
     """The brain's answer; asked once more when it wants to consult providers first."""
-    answer = await models.within(agent.brain, agent.patience, turn, stable, fresh, reason)
+    answer = await models.within(agent.brain, agent.patience, turn, stable, fresh, reason, hear)
     named = _providers_named(answer)
     if named and not reason and agent.state.offers(named):
         asked = prompt.keys(prompt.arrangement(turn.character, turn.message.source))
         fresh = await agent.state.fresh(turn, named, asked)
-        answer = await models.within(agent.brain, agent.patience, turn, stable, fresh, reason)
+        answer = await models.within(agent.brain, agent.patience, turn, stable, fresh, reason, hear)
     return answer
 
 

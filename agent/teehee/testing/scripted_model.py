@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -22,7 +23,22 @@ class Raw:
     delay_seconds: float = 0.0
 
 
-Script = str | Raw
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """These words as server-sent events, piece by piece, whether the request asked for a stream or not.
+
+    `pause_seconds` passes before each piece; after `cut_after` pieces the connection breaks off. `pieces` may hold
+    bytes, which are sent as they are.
+    """
+
+    pieces: Sequence[str | bytes]
+    pause_seconds: float = 0.0
+    cut_after: int | None = None
+    finish_reason: str | None = "stop"
+    done: bool = True
+
+
+Script = str | Raw | Streamed
 Speak = Callable[[Json], Script | Awaitable[Script]]
 
 
@@ -46,15 +62,19 @@ def echo(request: Json) -> Script:
 class ScriptedModel:
     """`async with ScriptedModel([...]) as model:` answers from the list, then as `speak` says.
 
+    A text is streamed, a word a piece and `pause_seconds` before each, when the request asks for a stream.
     `requests` keeps every request body, `headers` every request's headers. `port` 0 is any that is free.
     """
 
-    def __init__(self, script: list[Script] | None = None, *, speak: Speak = echo, port: int = 0) -> None:
+    def __init__(
+        self, script: list[Script] | None = None, *, speak: Speak = echo, port: int = 0, pause_seconds: float = 0.0
+    ) -> None:
         self.script = list(script or [])
         self.speak = speak
         self.requests: list[Json] = []
         self.headers: list[dict[str, str]] = []
         self.port = port
+        self.pause_seconds = pause_seconds
         self._runner: web.AppRunner | None = None
         self.url = ""
 
@@ -81,7 +101,7 @@ class ScriptedModel:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    async def _complete(self, request: web.Request) -> web.Response:
+    async def _complete(self, request: web.Request) -> web.StreamResponse:
         asked = await request.json()
         self.requests.append(asked)
         self.headers.append(dict(request.headers))
@@ -92,14 +112,49 @@ class ScriptedModel:
             if said.delay_seconds:
                 await asyncio.sleep(said.delay_seconds)
             return web.Response(body=said.body, status=said.status, headers=dict(said.headers))
-        return web.json_response(completion(said))
+        if isinstance(said, str) and asked.get("stream"):
+            said = Streamed(words(said), self.pause_seconds)
+        return await _stream(request, said) if isinstance(said, Streamed) else web.json_response(completion(said))
+
+
+async def _stream(request: web.Request, said: Streamed) -> web.StreamResponse:
+    answer = web.StreamResponse(headers={"content-type": "text/event-stream"})
+    await answer.prepare(request)
+    for number, piece in enumerate(said.pieces):
+        if said.pause_seconds:
+            await asyncio.sleep(said.pause_seconds)
+        if number == said.cut_after:
+            assert request.transport is not None
+            request.transport.abort()
+            return answer
+        await answer.write(piece if isinstance(piece, bytes) else chunk({"content": piece}))
+    if said.finish_reason:
+        await answer.write(chunk({}, said.finish_reason))
+    if said.done:
+        await answer.write(b"data: [DONE]\n\n")
+    await answer.write_eof()
+    return answer
+
+
+def words(text: str) -> list[str]:
+    """The text in pieces as a model gives it, about a word each; joined again they are the text."""
+    return re.findall(r"\s*\S+\s*$|\s*\S+|\s+", text)
+
+
+def chunk(delta: Json, finish_reason: str | None = None) -> bytes:
+    """One event of a streamed chat completion."""
+    value = {
+        "id": "scripted", "object": "chat.completion.chunk", "created": 0, "model": "scripted",
+        "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}],
+    }  # fmt: skip
+    return b"data: " + json.dumps(value, ensure_ascii=False).encode() + b"\n\n"
 
 
 def completion(text: str) -> Json:
     """A chat completion as an OpenAI-shaped endpoint gives it."""
     message = {"role": "assistant", "content": text}
     return {
-        "id": "scripted", "object": "chat.completion", "model": "scripted",
+        "id": "scripted", "object": "chat.completion", "created": 0, "model": "scripted",
         "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
     }  # fmt: skip
