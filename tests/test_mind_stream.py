@@ -7,7 +7,8 @@ import pytest
 from teehee.errors import ActionFailed, AskAgain, TeeheeError, Unavailable
 from teehee.mind import stream
 from teehee.mind.stream import LIMIT, Words, content
-from teehee.testing.scripted_model import chunk, completion_bytes
+from teehee.testing.scripted_model import completion_bytes
+from teehee.testing.wires import chunk
 
 DONE = b"data: [DONE]\n\n"
 

@@ -54,6 +54,8 @@ ALIASED = {
     "model_key": "sk-1",
     "temperature": "0.5",
     "max_tokens": "99",
+    "frequency_penalty": "0.5",
+    "presence_penalty": "-0.5",
 }
 
 

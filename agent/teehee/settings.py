@@ -5,7 +5,7 @@ then the default. Nobody else in teehee reads the environment.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,9 +13,18 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
-from teehee.character import providers
 from teehee.character.model import Character
 from teehee.errors import ConfigError
+from teehee.model_settings import (
+    Found,
+    Model,
+    asked_for,
+    completed,
+    fallbacks,
+    in_character,
+    in_environment,
+    key_stays_home,
+)
 
 Json = Any
 PREFIX = "TEEHEE_"
@@ -35,11 +44,19 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", description="address the web page listens on")
     port: int = Field(0, ge=0, le=65535, description="port of the web page; 0 takes 7337, or any free one")
     model_url: str = Field("", description="base URL of an OpenAI-shaped endpoint; empty: the classic brain")
-    model: str = Field("", description="model name to ask the endpoint for")
+    model: str = Field("", description="model name to ask the endpoint for; with its provider in front: openai:gpt-4o")
+    model_provider: str = Field("", description="whose model: openai, anthropic, ollama …; empty: modelProvider's")
     model_key: SecretStr = Field(SecretStr(""), description="key for the endpoint; kept in the vault, used by the gate")
     model_timeout: float = Field(60.0, gt=0, le=600, description="seconds a model call may take")
+    model_fallbacks: str = Field("", description="who answers while the model does not: provider:model, …; or classic")
+    langchain: bool = Field(False, description="speak through LangChain's client where the thin one would do as well")
+    ollama_url: str = Field(
+        "http://127.0.0.1:11434", description="where an Ollama is looked for when no model is named; off: nowhere"
+    )
     temperature: float = Field(0.7, ge=0, le=2, description="sampling temperature of the model")
     max_tokens: int = Field(1024, ge=16, le=32768, description="longest answer of the model, in tokens")
+    frequency_penalty: float = Field(0.0, ge=-2, le=2, description="how much the model shuns words it used often")
+    presence_penalty: float = Field(0.0, ge=-2, le=2, description="how much the model shuns words it used at all")
     replies_per_minute: int = Field(60, ge=0, description="replies one room may get in a minute")
     rooms_in_parallel: int = Field(64, ge=1, le=1024, description="rooms answered at the same time")
     guest: str = Field(
@@ -66,11 +83,11 @@ class Settings(BaseModel):
             raise ValueError("expected 0, or at least the 64 a conversation is prompted from")
         return value
 
-    @field_validator("model_url")
+    @field_validator("model_url", "ollama_url")
     @classmethod
     def _plain_url(cls, value: str) -> str:
         parts = urlsplit(value)
-        if value and (
+        if value not in ("", "off") and (
             parts.scheme not in ("http", "https")
             or not parts.hostname
             or parts.query
@@ -88,12 +105,16 @@ ALIASES = {
     "model_key": ("OPENAI_API_KEY",),
     "temperature": ("TEXT_LARGE_TEMPERATURE", "DEFAULT_TEMPERATURE", "MODEL_TEMPERATURE"),
     "max_tokens": ("TEXT_LARGE_MAX_TOKENS", "DEFAULT_MAX_TOKENS", "MODEL_MAX_TOKEN"),
+    "frequency_penalty": ("TEXT_LARGE_FREQUENCY_PENALTY", "DEFAULT_FREQUENCY_PENALTY", "MODEL_FREQ_PENALTY"),
+    "presence_penalty": ("TEXT_LARGE_PRESENCE_PENALTY", "DEFAULT_PRESENCE_PENALTY", "MODEL_PRESENCE_PENALTY"),
 }
 # What only a character file calls the same thing; a value that does not hold there is left out, not refused.
 IN_FILES = {
     "model": ("model",),
     "temperature": ("temperature", "modelConfig.temperature", "defaultTemperature"),
     "max_tokens": ("maxTokens", "modelConfig.maxOutputTokens", "defaultMaxTokens"),
+    "frequency_penalty": ("frequencyPenalty", "modelConfig.frequency_penalty", "defaultFrequencyPenalty"),
+    "presence_penalty": ("presencePenalty", "modelConfig.presence_penalty", "defaultPresencePenalty"),
 }
 STEERING = (
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
@@ -112,6 +133,7 @@ OF_THE_RUN = (
     "text_days",
     "memories_per_room",
     "legacy_env",
+    "ollama_url",
     "plugin_path",
     "log_level",
 )
@@ -127,9 +149,7 @@ class Effective:
     settings: Settings
     origins: Mapping[str, str]
     notes: tuple[str, ...] = ()
-
-
-Found = tuple[Json, str]  # a value and its origin
+    fallbacks: tuple[Model, ...] = ()
 
 
 def resolve(
@@ -137,10 +157,12 @@ def resolve(
 ) -> Effective:
     """The effective settings. Raises one ConfigError that names every problem, its source and its fix."""
     environ = os.environ if environ is None else environ
-    found = {name: _look_up(name, options, character, environ) for name in Settings.model_fields}
+    first = {name: _look_up(name, options, character, environ, "") for name in ("model_provider", "model_url", "model")}
+    provider = asked_for(first, character)
+    found = {name: _look_up(name, options, character, environ, provider) for name in Settings.model_fields}
     notes: list[str] = []
-    if character is not None and found["model_url"] is None:
-        found |= _provided(character, environ, found, notes)
+    if character is not None:
+        found |= completed(provider, found, character, environ, notes)
     _keep_keys_at_home(found, notes)
     origins = {name: "default" if given is None else given[1] for name, given in found.items()}
     try:
@@ -150,39 +172,26 @@ def resolve(
         raise ConfigError(
             "settings: " + "; ".join(problems), hint="`teehee config` shows where each comes from"
         ) from None
-    return Effective(settings, origins, tuple(notes))
+    asked = fallbacks(settings.model_fallbacks, character, environ, notes)
+    return Effective(settings, origins, tuple(notes), asked)
 
 
 def _look_up(
-    name: str, options: Mapping[str, Json], character: Character | None, environ: Mapping[str, str]
+    name: str, options: Mapping[str, Json], character: Character | None, environ: Mapping[str, str], provider: str
 ) -> Found | None:
     if options.get(name) is not None:
         return options[name], "option"
     aliases = ALIASES.get(name, ())
-    if character is not None and character.model_provider:
-        is_openai = providers.plain_provider(character.model_provider) == "openai"
-        aliases = tuple(alias for alias in aliases if is_openai or "OPENAI" not in alias)  # no key for another's door
+    if provider not in ("", "openai"):
+        aliases = tuple(alias for alias in aliases if "OPENAI" not in alias)  # no key for another's door
     if character is not None and name not in OF_THE_RUN:
-        if (given := _in_character(character, (name.upper(), *aliases))) is not None:
+        if (given := in_character(character, (name.upper(), *aliases))) is not None:
             return given
         for key in IN_FILES.get(name, ()):
             value = _at(character.settings, key)
             if value not in (None, "") and _holds(name, value):
                 return value, f"character setting {key}"
-    return _in_environment(environ, (PREFIX + name.upper(), *aliases))
-
-
-def _in_character(character: Character, keys: Iterable[str]) -> Found | None:
-    for key in keys:
-        if (value := character.secrets.get(key)) not in (None, ""):
-            return value, f"character secret {key}"
-        if (value := character.settings.get(key)) not in (None, "") and isinstance(value, (str, int, float)):
-            return value, f"character setting {key}"
-    return None
-
-
-def _in_environment(environ: Mapping[str, str], keys: Iterable[str]) -> Found | None:
-    return next(((environ[key], f"environment {key}") for key in keys if environ.get(key)), None)
+    return in_environment(environ, (PREFIX + name.upper(), *aliases))
 
 
 def _at(settings: Mapping[str, Json], path: str) -> Json:
@@ -200,35 +209,9 @@ def _holds(name: str, value: Json) -> bool:
     return True
 
 
-def _provided(
-    character: Character, environ: Mapping[str, str], found: Mapping[str, Found | None], notes: list[str]
-) -> dict[str, Found | None]:
-    """URL, key and model of the character's `modelProvider`; nothing, and a note, when something is missing."""
-    name = providers.plain_provider(character.model_provider)
-    provider = providers.ENDPOINTS.get(name)
-    if provider is None:
-        if name:
-            notes.append(f"modelProvider {character.model_provider!r} has no endpoint known here")
-        return {}
-    origin = f"modelProvider {name}"
-    asked = [found["model"], _in_character(character, providers.model_names(name))]
-    asked += [_in_environment(environ, providers.model_names(name)), (provider.model, origin) if provider.key else None]
-    model = next((given for given in asked if given is not None and given[0]), None)
-    key = found["model_key"]
-    if key is None and provider.key:
-        key = _in_character(character, (provider.key,)) or _in_environment(environ, (provider.key,))
-    wanted = [*([provider.key] if provider.key and key is None else []), *(["a model's name"] if model is None else [])]
-    if wanted:
-        notes.append(f"modelProvider {character.model_provider!r} waits for {' and '.join(wanted)}")
-        return {}
-    url = _in_character(character, providers.url_names(name)) or _in_environment(environ, providers.url_names(name))
-    return {"model_url": url or (provider.url, origin), "model": model, "model_key": key}
-
-
 def _keep_keys_at_home(found: dict[str, Found | None], notes: list[str]) -> None:
-    """A key of the environment never goes where only a character file says: that file may be a stranger's."""
     url, key = found["model_url"], found["model_key"]
-    if url and key and url[1].startswith("character ") and key[1].startswith("environment "):
+    if key is not None and key_stays_home(url, key):
         found["model_key"] = None
         notes.append(
             f"{key[1].removeprefix('environment ')} stays home: the URL is the character file's own word "

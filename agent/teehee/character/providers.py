@@ -1,4 +1,4 @@
-"""Eliza's `modelProvider` names: which have an OpenAI-shaped endpoint, and which settings name key and model.
+"""Eliza's `modelProvider` names: which have an endpoint known here, and which settings name key and model.
 
 Endpoints and default models as of elizaOS core 0.25.9 (`models.ts`), where they still stand.
 """
@@ -21,16 +21,20 @@ FALLBACK = "openai"  # written for a provider the era does not know
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """An OpenAI-shaped endpoint: base URL, the secret that opens it (none: it needs no key), a model to ask for."""
+    """An endpoint: base URL, the secret that opens it (none: it needs no key), a model to ask for.
+
+    `wire` is how it is spoken to: OpenAI's way, which most have, or one of its own through LangChain.
+    """
 
     url: str
     key: str = ""
     model: str = ""
+    wire: str = "openai"
 
 
 ENDPOINTS: Mapping[str, Provider] = {
     "openai": Provider("https://api.openai.com/v1", "OPENAI_API_KEY", "gpt-4o"),
-    "anthropic": Provider("https://api.anthropic.com/v1", "ANTHROPIC_API_KEY"),
+    "anthropic": Provider("https://api.anthropic.com", "ANTHROPIC_API_KEY", wire="anthropic"),
     "google": Provider("https://generativelanguage.googleapis.com/v1beta/openai", "GOOGLE_GENERATIVE_AI_API_KEY"),
     "grok": Provider("https://api.x.ai/v1", "GROK_API_KEY"),
     "groq": Provider("https://api.groq.com/openai/v1", "GROQ_API_KEY", "llama-3.3-70b-versatile"),

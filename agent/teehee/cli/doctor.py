@@ -107,29 +107,29 @@ def _folder(folder: Any) -> Iterator[Finding]:
 
 
 def _models(plan: Any) -> Iterator[Finding]:
+    for agent in plan.agents:
+        for model in agent.choice.models:
+            yield from _model(agent, model)
+
+
+def _model(agent: Any, model: Any) -> Iterator[Finding]:
     import socket
     from urllib.parse import urlsplit
 
-    for agent in plan.agents:
-        url = agent.effective.settings.model_url
-        if not url:
-            yield Finding(
-                "model",
-                "ok",
-                f"{agent.character.name} thinks with the classic brain; --model-url gives it a better one",
-            )
-            continue
-        parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        try:
-            socket.create_connection((str(parts.hostname), port), timeout=3.0).close()
-        except OSError as error:
-            fix = "start the endpoint, or mend MODEL_URL; messages are kept meanwhile"
-            yield Finding("model", "bad", f"{url} does not answer: {error}", fix)
-        else:
-            yield Finding("model", "ok", f"{url} answers on port {port}")
-        if not agent.effective.settings.model:
-            yield Finding("model", "note", "no model name is set", "give one with --model when the endpoint wants it")
+    if not model.url:
+        yield Finding("model", "ok", f"{agent.character.name} thinks with the classic brain; {agent.choice.hint}")
+        return
+    parts = urlsplit(model.url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((str(parts.hostname), port), timeout=3.0).close()
+    except OSError as error:
+        fix = "start the endpoint, or mend MODEL_URL; messages are kept meanwhile"
+        yield Finding("model", "bad", f"{model.url} does not answer: {error}", fix)
+    else:
+        yield Finding("model", "ok", f"{model.url} answers on port {port}")
+    if not model.name:
+        yield Finding("model", "note", "no model name is set", "give one with --model when the endpoint wants it")
 
 
 def _clock(folder: Path) -> Iterator[Finding]:

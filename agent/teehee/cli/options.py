@@ -38,12 +38,22 @@ ModelUrl = Annotated[
         "model_url",
         "--model-url",
         text="OpenAI-shaped endpoint to think with",
-        default="the classic brain",
+        default="an Ollama on this machine, else the classic brain",
         metavar="URL",
     ),
 ]
 Model = Annotated[
     str | None, _option("model", "--model", text="Model name to ask the endpoint for", default="none", metavar="NAME")
+]
+ModelProvider = Annotated[
+    str | None,
+    _option(
+        "model_provider",
+        "--model-provider",
+        text="Whose model: openai, anthropic, ollama, groq …, or classic",
+        default="the character's",
+        metavar="NAME",
+    ),
 ]
 LogLevel = Annotated[
     str | None,

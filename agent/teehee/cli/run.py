@@ -1,8 +1,13 @@
 """`teehee run`: starts agents and talks in the terminal, or serves when there is none."""
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from teehee.cli import options
+
+if TYPE_CHECKING:
+    from teehee.supervisor.brains import Choice
 
 
 def run(
@@ -12,6 +17,7 @@ def run(
     port: options.Port = None,
     model_url: options.ModelUrl = None,
     model: options.Model = None,
+    model_provider: options.ModelProvider = None,
     plugin_path: options.PluginPath = None,
     log_level: options.LogLevel = None,
     debug: options.Debug = False,
@@ -20,8 +26,9 @@ def run(
     import asyncio
 
     given = options.given(
-        data=data, host=host, port=port, model_url=model_url, model=model, plugin_path=plugin_path, log_level=log_level
-    )
+        data=data, host=host, port=port, model_url=model_url, model=model, model_provider=model_provider,
+        plugin_path=plugin_path, log_level=log_level,
+    )  # fmt: skip
     asyncio.run(_run(characters or [], given))
 
 
@@ -48,9 +55,7 @@ async def _run(names: list[str], given: dict[str, object]) -> None:
         for note in agent.notes:
             tell(f"{agent.character.name}: {note}")
     async with Supervisor(plan, tell) as up:
-        typer.echo(
-            _opening(up.url, [agent.character.name for agent in plan.agents], plan.agents[0].brain_shown, up.trust)
-        )
+        typer.echo(_opening(up.url, [agent.character.name for agent in plan.agents], plan.agents[0].choice, up.trust))
         if sys.stdin.isatty():
             async with Client(plan.folder.sockets / "terminal.sock") as door:
                 faces = await door.call("agents")
@@ -61,10 +66,10 @@ async def _run(names: list[str], given: dict[str, object]) -> None:
         typer.echo("stopping: finishing what is in the air …")
 
 
-def _opening(url: str, names: list[str], brain: str, trust: str) -> str:
-    better = "; for a better one: --model-url URL --model NAME" if brain == "classic" else ""
+def _opening(url: str, names: list[str], choice: "Choice", trust: str) -> str:
+    better = f"; {choice.hint}" if choice.hint else ""
     lines = [
-        f"{', '.join(names)} · brain: {brain}{better}",
+        f"{', '.join(names)} · brain: {choice.shown}{better}",
         f"web page: {url} · receipts: teehee log · trust: {trust}",
     ]
     return "\n".join(lines)

@@ -28,6 +28,10 @@ ANSWER_LIMIT = 2 << 20
 FORWARDED = frozenset({b"content-type", b"accept"})
 RETURNED = frozenset({"content-type", "retry-after"})
 STREAMED = frozenset({"text/event-stream", "application/x-ndjson", "application/jsonl", "application/stream+json"})
+SCHEMES: Mapping[str, Callable[[str], dict[str, str]]] = {
+    "bearer": lambda key: {"authorization": f"Bearer {key}"},
+    "anthropic": lambda key: {"x-api-key": key, "anthropic-version": "2023-06-01"},
+}
 log = get_logger()
 
 
@@ -41,7 +45,7 @@ class EgressRefused(Exception):
 
 
 class Egress:
-    """An ASGI application, served to the mind only. `credentials` maps a rule's name to its bearer key."""
+    """An ASGI application, served to the mind only. `credentials` maps a rule's name to its key."""
 
     def __init__(self, rules: tuple[EgressRule, ...], credentials: Mapping[str, str]) -> None:
         self.rules = {rule.name: rule for rule in rules}
@@ -99,7 +103,7 @@ class Egress:
         assert self.session is not None
         headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"] if k in FORWARDED}
         if key := self.credentials.get(rule.name):
-            headers["authorization"] = f"Bearer {key}"
+            headers |= SCHEMES[rule.scheme](key)
         url = rule.base_url.rstrip("/") + rest
         timeout = aiohttp.ClientTimeout(total=rule.timeout_seconds, sock_connect=10)
         begun, last = "", b""

@@ -53,7 +53,7 @@ async def open_agent(
             id=booted.agent,
             character=character,
             brain=models.choose(booted, character, offered, connect),
-            patience=booted.brain.timeout_seconds + 2 * models.MARGIN_SECONDS,
+            patience=sum(map(models.patience, (booted.brain, *booted.fallbacks))),
             actions=_unique_actions(loaded.plugins),
             state=StateComposer([p for plugin in loaded.plugins for p in plugin.providers]),
             evaluators=tuple(e for plugin in loaded.plugins for e in plugin.evaluators),

@@ -31,13 +31,17 @@ class Endpoint:
         self.url = yarl.URL(f"http://gate/egress/{brain.rule}/chat/completions")
 
     async def answer(self, turn: Turn, stable: State, fresh: State, reason: str, hear: Hear) -> str:
-        asked = {
+        asked: dict[str, Json] = {
             "model": self.brain.model,
             "messages": prompt.compose(turn, stable, fresh, reason),
             "temperature": self.brain.temperature,
             "max_tokens": self.brain.max_tokens,
             "stream": True,
         }
+        if self.brain.frequency_penalty:
+            asked["frequency_penalty"] = self.brain.frequency_penalty
+        if self.brain.presence_penalty:
+            asked["presence_penalty"] = self.brain.presence_penalty
         data = json.dumps(asked, ensure_ascii=False).encode()
         try:
             async with self.session.post(self.url, data=data, headers=HEADERS) as answer:

@@ -63,6 +63,8 @@ def of_status(status: int, words: str = "", retry_after: str = "") -> TeeheeErro
 def of_error(words: str) -> TeeheeError:
     """The failure behind an error that a provider put into a stream it had begun."""
     said = words[:WORDS_READ].lower()
+    if said.startswith(("slow:", "answer-too-large:")):  # the gate's own, where an error has no room for a code
+        return of_gate(said.partition(":")[0])
     if "insufficient_quota" in said:
         return of_status(402, words)
     if "rate_limit" in said or "rate limit" in said:

@@ -1,8 +1,8 @@
-"""Who answers: the classic brain, a plugin's model, or one OpenAI-shaped endpoint through the gate's egress."""
+"""Who answers: the classic brain, a plugin's model, or models that are asked through the gate's egress."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -59,27 +59,44 @@ Connect = Callable[[boot.Brain], Brain]
 
 @asynccontextmanager
 async def endpoints(sockets: Path, agents: Sequence[boot.MindAgent]) -> AsyncIterator[Connect]:
-    """Makes endpoint brains over one connection pool to the gate; nothing is loaded when no agent needs one."""
-    if not any(agent.brain.rule for agent in agents):
-        yield _no_endpoint
-        return
-    from teehee.mind import endpoint
+    """Makes brains that ask through the gate; what no agent needs is not loaded."""
+    wanted = [brain for agent in agents for brain in (agent.brain, *agent.fallbacks) if brain.rule]
+    async with AsyncExitStack() as stack:
+        makers: dict[bool, Connect] = {}  # by whether LangChain is to be the client
+        if not all(brain.client for brain in wanted):
+            from teehee.mind import endpoint
 
-    async with endpoint.open_session(sockets) as session:
-        yield lambda brain: endpoint.Endpoint(session, brain)
+            session = await stack.enter_async_context(endpoint.open_session(sockets))
+            makers[False] = lambda brain: endpoint.Endpoint(session, brain)
+        if any(brain.client for brain in wanted):
+            from teehee.mind import forwarder, provider
 
-
-def _no_endpoint(brain: boot.Brain) -> Brain:
-    raise LookupError(f"no endpoint was opened for rule {brain.rule!r}")
+            way = await stack.enter_async_context(forwarder.open_forwarder(sockets))
+            makers[True] = lambda brain: provider.Provider(brain, way)
+        yield lambda brain: makers[bool(brain.client)](brain)
 
 
 def choose(agent: boot.MindAgent, character: Character, offered: Sequence[ModelHandler], connect: Connect) -> Brain:
-    """The configured endpoint, else a plugin's model, else the classic brain."""
-    if agent.brain.rule:
-        return connect(agent.brain)
-    if offered:
-        return FromPlugin(offered[0])
-    return Classic(character)
+    """The models that are named, a plugin's, one that was found here, the classic brain: the first there is."""
+    first = agent.brain
+    if offered and (first.found or not first.rule):
+        chosen: Brain = FromPlugin(offered[0])
+    else:
+        chosen = connect(first) if first.rule else Classic(character)
+    if not agent.fallbacks:
+        return chosen
+    from teehee.mind.failover import Failover, Member
+
+    members = [Member(first.model or "first", chosen, patience(first))]
+    for brain in agent.fallbacks:
+        chosen = connect(brain) if brain.rule else Classic(character)
+        members.append(Member(brain.model or "classic", chosen, patience(brain)))
+    return Failover(members)
+
+
+def patience(brain: boot.Brain) -> float:
+    """Seconds one call may take; the gate gives up first."""
+    return brain.timeout_seconds + 2 * MARGIN_SECONDS
 
 
 async def within(

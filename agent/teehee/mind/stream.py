@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from teehee.errors import AskAgain
+from teehee.errors import AskAgain, TeeheeError
 from teehee.mind import failures
 from teehee.mind.models import Hear
 
@@ -65,7 +65,7 @@ class Words:
             self.hear(piece)
 
 
-def of_event(error: Json) -> Exception:
+def of_event(error: Json) -> TeeheeError:
     """The failure behind an error in a stream: the gate's own, told by its code, or a provider's."""
     code = error.get("code") if isinstance(error, dict) else None
     return failures.of_gate(code) if code in ("slow", "answer-too-large") else failures.of_error(json.dumps(error))

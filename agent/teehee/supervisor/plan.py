@@ -16,6 +16,8 @@ from teehee.character.names import counterpart
 from teehee.character.secrets import strip_secrets
 from teehee.errors import ConfigError
 from teehee.settings import Effective, resolve, with_environment
+from teehee.supervisor import brains
+from teehee.supervisor.brains import Choice
 from teehee.supervisor.folder import DataFolder
 from teehee.wire import boot
 from teehee.wire.messages import AgentConfig
@@ -40,18 +42,10 @@ class PlannedAgent:
     effective: Effective
     secrets: Mapping[str, str]
     folder: Path
+    choice: Choice
     notes: tuple[str, ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict)
     salt: str = field(default="", repr=False)
-
-    @property
-    def rule(self) -> str:
-        """The egress rule of its model; empty for the classic brain."""
-        return f"model-{self.slug}" if self.effective.settings.model_url else ""
-
-    @property
-    def brain_shown(self) -> str:
-        return (self.effective.settings.model or "endpoint") if self.rule else "classic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +111,8 @@ def _planned(
     character = with_environment(reading.character, legacy=run.settings.legacy_env)
     effective = resolve(options, character)
     given = dict(character.secrets)
-    if key := effective.settings.model_key.get_secret_value():
-        given["MODEL_KEY"] = key
+    choice = brains.choose(effective)
+    given |= brains.secrets(choice)
     redacted, secrets = strip_secrets(replace(character, secrets=given))
     slug = base = re.sub(r"[^a-z0-9]+", "-", character.name.lower()).strip("-") or "agent"
     number = 1
@@ -131,7 +125,7 @@ def _planned(
     notes = (*effective.notes, *_without_counterpart(character, run.settings.plugin_path))
     named = {f"{slug}/{name}": value for name, value in secrets.items()}
     salt = _legacy_salt(reading.character)
-    return PlannedAgent(slot, slug, redacted, effective, named, folder, notes, origins, salt)
+    return PlannedAgent(slot, slug, redacted, effective, named, folder, choice, notes, origins, salt)
 
 
 def _legacy_salt(character: Character) -> str:
@@ -216,10 +210,10 @@ def gate_boot(
     plan: Plan, identities: Sequence[Mapping[str, Json]], trust: str, port: int, collateral: str = ""
 ) -> Json:  # fmt: skip
     faces = tuple(
-        boot.Face(identity["agent"], agent.slug, agent.character.name, _short(agent.character), agent.brain_shown)
+        boot.Face(identity["agent"], agent.slug, agent.character.name, _short(agent.character), agent.choice.shown)
         for agent, identity in zip(plan.agents, identities, strict=True)
     )
-    rules = tuple(_rule(agent) for agent in plan.agents if agent.rule)
+    rules = [rule for agent in plan.agents for rule in brains.rules(agent.slug, agent.choice, agent.effective.settings)]
     run = plan.run.settings
     message = boot.GateBoot(
         str(plan.folder.sockets),
@@ -227,7 +221,7 @@ def gate_boot(
         run.host,
         port,
         faces,
-        rules,
+        tuple(rules),
         trust,
         run.log_level,
         plan.failpoint,
@@ -237,19 +231,10 @@ def gate_boot(
     return asdict(message)
 
 
-def _rule(agent: PlannedAgent) -> boot.EgressRule:
-    settings = agent.effective.settings
-    credential = f"{agent.slug}/MODEL_KEY" if settings.model_key.get_secret_value() else ""
-    return boot.EgressRule(
-        agent.rule, settings.model_url, ("POST",), ("/chat/completions",), credential, settings.model_timeout
-    )
-
-
 def mind_boot(plan: Plan, identities: Sequence[Mapping[str, Json]]) -> Json:
     run = plan.run.settings
     agents = tuple(
-        boot.MindAgent(identity["agent"], codec.to_json(agent.character), _brain(agent))
-        for agent, identity in zip(plan.agents, identities, strict=True)
+        _mind_agent(agent, identity["agent"]) for agent, identity in zip(plan.agents, identities, strict=True)
     )
     message = boot.MindBoot(
         str(plan.folder.sockets),
@@ -264,9 +249,9 @@ def mind_boot(plan: Plan, identities: Sequence[Mapping[str, Json]]) -> Json:
     return asdict(message)
 
 
-def _brain(agent: PlannedAgent) -> boot.Brain:
-    settings = agent.effective.settings
-    return boot.Brain(agent.rule, settings.model, settings.temperature, settings.max_tokens, settings.model_timeout)
+def _mind_agent(agent: PlannedAgent, identity: str) -> boot.MindAgent:
+    first, *others = brains.brains(agent.slug, agent.choice, agent.effective.settings)
+    return boot.MindAgent(identity, codec.to_json(agent.character), first, tuple(others))
 
 
 def _short(character: Character) -> str:

@@ -1,4 +1,7 @@
-"""An OpenAI-shaped endpoint on loopback that says what it is told to: answers, failures, delays, garbage."""
+"""An endpoint on loopback that says what it is told to: answers, failures, delays, garbage.
+
+It is OpenAI-shaped below `url`; below `root` Anthropic's and Ollama's own ways are there as well.
+"""
 
 import asyncio
 import json
@@ -9,6 +12,8 @@ from types import TracebackType
 from typing import Any
 
 from aiohttp import web
+
+from teehee.testing.wires import ALL, Wire, completion
 
 Json = Any
 
@@ -50,7 +55,9 @@ def block(text: str, actions: str = "REPLY", **tags: str) -> str:
 
 def heard(request: Json) -> str:
     """The message a prompt asks an answer to."""
-    received: str = request["messages"][-1]["content"].rsplit("# Received Message\n", 1)[-1]
+    content = request["messages"][-1]["content"]
+    told = content if isinstance(content, str) else "".join(block["text"] for block in content)
+    received: str = told.rsplit("# Received Message\n", 1)[-1]
     return received.partition("\n\n")[0].partition(": ")[2]
 
 
@@ -76,17 +83,22 @@ class ScriptedModel:
         self.port = port
         self.pause_seconds = pause_seconds
         self._runner: web.AppRunner | None = None
+        self.root = ""
         self.url = ""
+        self.tags: list[str] = []  # the models an Ollama says it has
 
     async def __aenter__(self) -> "ScriptedModel":
         app = web.Application(client_max_size=16 << 20)
-        app.router.add_post("/v1/chat/completions", self._complete)
+        for path in ALL:
+            app.router.add_post(path, self._complete)
+        app.router.add_get("/api/tags", self._tags)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port)
         await site.start()
         host, self.port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{self.port}/v1"
+        self.root = f"http://{host}:{self.port}"
+        self.url = f"{self.root}/v1"
         return self
 
     def forget(self) -> None:
@@ -101,7 +113,11 @@ class ScriptedModel:
         if self._runner is not None:
             await self._runner.cleanup()
 
+    async def _tags(self, request: web.Request) -> web.Response:
+        return web.json_response({"models": [{"name": name, "model": name} for name in self.tags]})
+
     async def _complete(self, request: web.Request) -> web.StreamResponse:
+        wire = ALL[request.path]
         asked = await request.json()
         self.requests.append(asked)
         self.headers.append(dict(request.headers))
@@ -112,14 +128,15 @@ class ScriptedModel:
             if said.delay_seconds:
                 await asyncio.sleep(said.delay_seconds)
             return web.Response(body=said.body, status=said.status, headers=dict(said.headers))
-        if isinstance(said, str) and asked.get("stream"):
+        if isinstance(said, str) and asked.get("stream", wire.streams_unasked):
             said = Streamed(words(said), self.pause_seconds)
-        return await _stream(request, said) if isinstance(said, Streamed) else web.json_response(completion(said))
+        return await _stream(request, wire, said) if isinstance(said, Streamed) else web.json_response(wire.whole(said))
 
 
-async def _stream(request: web.Request, said: Streamed) -> web.StreamResponse:
-    answer = web.StreamResponse(headers={"content-type": "text/event-stream"})
+async def _stream(request: web.Request, wire: Wire, said: Streamed) -> web.StreamResponse:
+    answer = web.StreamResponse(headers={"content-type": wire.content_type})
     await answer.prepare(request)
+    await answer.write(wire.begin)
     for number, piece in enumerate(said.pieces):
         if said.pause_seconds:
             await asyncio.sleep(said.pause_seconds)
@@ -127,11 +144,11 @@ async def _stream(request: web.Request, said: Streamed) -> web.StreamResponse:
             assert request.transport is not None
             request.transport.abort()
             return answer
-        await answer.write(piece if isinstance(piece, bytes) else chunk({"content": piece}))
+        await answer.write(piece if isinstance(piece, bytes) else wire.piece(piece))
     if said.finish_reason:
-        await answer.write(chunk({}, said.finish_reason))
+        await answer.write(wire.end(said.finish_reason))
     if said.done:
-        await answer.write(b"data: [DONE]\n\n")
+        await answer.write(wire.done)
     await answer.write_eof()
     return answer
 
@@ -139,25 +156,6 @@ async def _stream(request: web.Request, said: Streamed) -> web.StreamResponse:
 def words(text: str) -> list[str]:
     """The text in pieces as a model gives it, about a word each; joined again they are the text."""
     return re.findall(r"\s*\S+\s*$|\s*\S+|\s+", text)
-
-
-def chunk(delta: Json, finish_reason: str | None = None) -> bytes:
-    """One event of a streamed chat completion."""
-    value = {
-        "id": "scripted", "object": "chat.completion.chunk", "created": 0, "model": "scripted",
-        "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}],
-    }  # fmt: skip
-    return b"data: " + json.dumps(value, ensure_ascii=False).encode() + b"\n\n"
-
-
-def completion(text: str) -> Json:
-    """A chat completion as an OpenAI-shaped endpoint gives it."""
-    message = {"role": "assistant", "content": text}
-    return {
-        "id": "scripted", "object": "chat.completion", "created": 0, "model": "scripted",
-        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
-    }  # fmt: skip
 
 
 def completion_bytes(text: str) -> bytes:

@@ -46,7 +46,8 @@ class VaultBoot:
 class EgressRule:
     """One way out for the mind: `name` is what it asks for, `base_url` where that leads.
 
-    `credential` names the vault's secret that the gate puts into the Authorization header.
+    `credential` names the vault's secret that the gate puts into the request, in the way of `scheme`: a bearer key,
+    or `anthropic` for its own two headers.
     """
 
     name: str
@@ -55,6 +56,7 @@ class EgressRule:
     prefixes: tuple[str, ...]
     credential: str = ""
     timeout_seconds: float = 60.0
+    scheme: str = "bearer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,22 +87,31 @@ class GateBoot:
 
 @dataclass(frozen=True, slots=True)
 class Brain:
-    """Which model answers for an agent: `rule` names its egress rule; empty means the classic brain."""
+    """Which model answers for an agent: `rule` names its egress rule; empty means the classic brain.
+
+    `client` is the provider's name in LangChain, or empty for the thin client. `found` says that nobody named this
+    model: it was there, so a plugin's own goes before it.
+    """
 
     rule: str = ""
     model: str = ""
     temperature: float = 0.7
     max_tokens: int = 1024
     timeout_seconds: float = 60.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    client: str = ""
+    found: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class MindAgent:
-    """A redacted character, as JSON, with its pinned id."""
+    """A redacted character, as JSON, with its pinned id; `fallbacks` answer, in order, while `brain` does not."""
 
     agent: str
     character: Json
     brain: Brain = field(default_factory=Brain)
+    fallbacks: tuple[Brain, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
