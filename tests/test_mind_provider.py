@@ -32,7 +32,13 @@ async def talking_through(
 ) -> AsyncIterator[Stage]:
     async with ScriptedModel() as model:
         url = model.url if client == "openai" else model.root
-        given = {"model_url": url, "model": "scripted", "model_key": KEY, "model_provider": client, "langchain": True}
+        given: Json = {
+            "model_url": url,
+            "model": "scripted",
+            "model_key": KEY,
+            "model_provider": client,
+            "langchain": True,
+        }
         async with running(folder, ["wren"], mind_prefix=mind_prefix or [], **(given | options)) as agent:
             yield Stage(client, model, agent)
 

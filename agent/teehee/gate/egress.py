@@ -106,7 +106,8 @@ class Egress:
             headers |= SCHEMES[rule.scheme](key)
         url = rule.base_url.rstrip("/") + rest
         timeout = aiohttp.ClientTimeout(total=rule.timeout_seconds, sock_connect=10)
-        begun, last = "", b""
+        passing: _Passing | None = None
+        last = b""
         try:
             async with self.session.request(
                 scope["method"], url, data=body, headers=headers, timeout=timeout, allow_redirects=False
@@ -116,14 +117,14 @@ class Egress:
                     last = await _read_answer(answer)
                 await send({"type": "http.response.start", "status": answer.status, "headers": _headers_back(answer)})
                 if streams:
-                    begun = answer.content_type
-                    await _pass_on(answer, send)
+                    passing = _Passing(answer, send)
+                    await passing.run()
         except (TimeoutError, aiohttp.ClientError, OSError, EgressRefused) as error:
             refused = _refusal(rule, error)
-            if not begun:
+            if passing is None:
                 raise refused from None
             log.warning("egress_cut", code=refused.code, path=scope["path"][:200], reason=str(refused))
-            last = _parting(begun, refused)
+            last = passing.parting(refused)
         await send({"type": "http.response.body", "body": last})
 
 
@@ -143,23 +144,32 @@ def _headers_back(answer: "aiohttp.ClientResponse") -> list[tuple[bytes, bytes]]
     ]
 
 
-async def _pass_on(answer: "aiohttp.ClientResponse", send: Send) -> None:
-    """Hands each piece on as it comes; the mind's pace is the provider's."""
-    size = 0
-    async for chunk in answer.content.iter_any():
-        size += len(chunk)
-        if size > ANSWER_LIMIT:
-            answer.close()
-            raise EgressRefused(502, "answer-too-large", f"the answer passed {ANSWER_LIMIT} bytes")
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+class _Passing:
+    """A stream on its way through: each piece as it comes; the mind's pace is the provider's."""
 
+    def __init__(self, answer: "aiohttp.ClientResponse", send: Send) -> None:
+        self.answer = answer
+        self.send = send
+        self.is_events = answer.content_type == "text/event-stream"
+        self.at_line_start = True
 
-def _parting(content_type: str, refused: EgressRefused) -> bytes:
-    """The last words of a stream that ends too soon, in a form that the providers' own clients take for an error."""
-    said = {"type": refused.code, "code": refused.code, "message": str(refused)}
-    if content_type == "text/event-stream":
-        return b"\n\nevent: error\ndata: %s\n\n" % json.dumps({"type": "error", "error": said}).encode()
-    return b"\n%s\n" % json.dumps({"error": f"{refused.code}: {refused}"}).encode()
+    async def run(self) -> None:
+        size = 0
+        async for chunk in self.answer.content.iter_any():
+            size += len(chunk)
+            if size > ANSWER_LIMIT:
+                self.answer.close()
+                raise EgressRefused(502, "answer-too-large", f"the answer passed {ANSWER_LIMIT} bytes")
+            await self.send({"type": "http.response.body", "body": chunk, "more_body": True})
+            self.at_line_start = chunk.endswith(b"\n")
+
+    def parting(self, refused: EgressRefused) -> bytes:
+        """The last words of a stream that ends too soon, in a form the providers' own clients take for an error."""
+        said = {"type": refused.code, "code": refused.code, "message": str(refused)}
+        if self.is_events:
+            return b"\n\nevent: error\ndata: %s\n\n" % json.dumps({"type": "error", "error": said}).encode()
+        line = json.dumps({"error": f"{refused.code}: {refused}"}).encode() + b"\n"
+        return line if self.at_line_start else b"\n" + line
 
 
 async def _while_wanted(receive: Receive, work: Coroutine[Any, Any, None]) -> None:

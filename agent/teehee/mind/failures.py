@@ -9,6 +9,7 @@ WORDS_READ = 4096  # of an error's body, to tell what kind it is
 WORDS_LOGGED = 200
 LONGEST_WAIT = 120.0
 
+OF_GATE = ("slow", "answer-too-large", "unreachable", "request-too-large")  # what the gate itself says no with
 QUOTA = ("insufficient_quota", "quota", "billing", "credit balance", "payment")
 TOO_LONG = (
     "context_length",
@@ -27,6 +28,10 @@ def of_gate(code: str) -> TeeheeError:
         return slow()
     if code == "answer-too-large":
         return AskAgain("it was far too long")
+    if code == "request-too-large":
+        return ActionFailed(
+            "the request is larger than the gate lets out", code="model-too-long", hint=_hint("model-too-long")
+        )
     return Unavailable(
         f"the model is out of reach ({code})", code="model-down", retry_after=2.0, hint=_hint("model-down")
     )
@@ -63,8 +68,8 @@ def of_status(status: int, words: str = "", retry_after: str = "") -> TeeheeErro
 def of_error(words: str) -> TeeheeError:
     """The failure behind an error that a provider put into a stream it had begun."""
     said = words[:WORDS_READ].lower()
-    if said.startswith(("slow:", "answer-too-large:")):  # the gate's own, where an error has no room for a code
-        return of_gate(said.partition(":")[0])
+    if (code := said.partition(":")[0]) in OF_GATE:  # where an error has no room for a code of its own
+        return of_gate(code)
     if "insufficient_quota" in said:
         return of_status(402, words)
     if "rate_limit" in said or "rate limit" in said:

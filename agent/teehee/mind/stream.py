@@ -68,7 +68,7 @@ class Words:
 def of_event(error: Json) -> TeeheeError:
     """The failure behind an error in a stream: the gate's own, told by its code, or a provider's."""
     code = error.get("code") if isinstance(error, dict) else None
-    return failures.of_gate(code) if code in ("slow", "answer-too-large") else failures.of_error(json.dumps(error))
+    return failures.of_gate(code) if code in failures.OF_GATE else failures.of_error(json.dumps(error))
 
 
 def content(body: bytes) -> str:

@@ -6,7 +6,7 @@ It is OpenAI-shaped below `url`; below `root` Anthropic's and Ollama's own ways 
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -36,14 +36,19 @@ class Streamed:
     bytes, which are sent as they are.
     """
 
-    pieces: Sequence[str | bytes]
+    pieces: Iterable[str | bytes]
     pause_seconds: float = 0.0
     cut_after: int | None = None
     finish_reason: str | None = "stop"
     done: bool = True
 
 
-Script = str | Raw | Streamed
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """No answer at all: the connection is reset."""
+
+
+Script = str | Raw | Streamed | Reset
 Speak = Callable[[Json], Script | Awaitable[Script]]
 
 
@@ -85,6 +90,7 @@ class ScriptedModel:
         self._runner: web.AppRunner | None = None
         self.root = ""
         self.url = ""
+        self.hung_up = 0  # streams that nobody listened to any more
         self.tags: list[str] = []  # the models an Ollama says it has
 
     async def __aenter__(self) -> "ScriptedModel":
@@ -124,13 +130,23 @@ class ScriptedModel:
         said = self.script.pop(0) if self.script else self.speak(asked)
         if isinstance(said, Awaitable):
             said = await said
+        if isinstance(said, Reset):
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response()
         if isinstance(said, Raw):
             if said.delay_seconds:
                 await asyncio.sleep(said.delay_seconds)
             return web.Response(body=said.body, status=said.status, headers=dict(said.headers))
         if isinstance(said, str) and asked.get("stream", wire.streams_unasked):
             said = Streamed(words(said), self.pause_seconds)
-        return await _stream(request, wire, said) if isinstance(said, Streamed) else web.json_response(wire.whole(said))
+        if not isinstance(said, Streamed):
+            return web.json_response(wire.whole(said))
+        try:
+            return await _stream(request, wire, said)
+        except (ConnectionError, asyncio.CancelledError):
+            self.hung_up += 1
+            raise
 
 
 async def _stream(request: web.Request, wire: Wire, said: Streamed) -> web.StreamResponse:
