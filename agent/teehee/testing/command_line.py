@@ -14,8 +14,8 @@ from typing import Any
 Json = Any
 COMMAND = Path(sys.executable).parent / "teehee"
 SECONDS = 50.0
-# What a fresh shell has; nothing of the caller's environment steers a test.
-FRESH = {"PATH": os.defpath, "HOME": str(Path.home()), "LANG": "C.UTF-8"}
+# What a fresh shell has, and no Ollama; nothing of the caller's environment steers a test.
+FRESH = {"PATH": os.defpath, "HOME": str(Path.home()), "LANG": "C.UTF-8", "TEEHEE_OLLAMA_URL": "off"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The three real processes, started for a test and ended with it."""
 
+import asyncio
 import contextlib
 import os
 import random
@@ -72,7 +73,8 @@ async def running(
     """Starts vault, gate and mind for `characters` in the folder `data`."""
     told: list[str] = []
     options.setdefault("port", free_port())
-    plan = plans.make(list(characters), {"data": str(data), **options}, failpoint)
+    options.setdefault("ollama_url", "off")  # one on this machine would answer in the classic brain's place
+    plan = await asyncio.to_thread(plans.make, list(characters), {"data": str(data), **options}, failpoint)
     async with Supervisor(plan, told.append, mind_prefix=mind_prefix) as supervisor:
         sockets = plan.folder.sockets
         async with Client(sockets / "terminal.sock") as door, Client(sockets / "vault-public.sock") as public:
