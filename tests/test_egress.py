@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 import gzip
-from collections.abc import AsyncIterator, Mapping
+import itertools
+import json
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ from yarl import URL
 
 from teehee.gate.egress import ANSWER_LIMIT, REQUEST_LIMIT, Egress
 from teehee.testing import ScriptedModel, until
-from teehee.testing.scripted_model import Raw, completion_bytes
+from teehee.testing.scripted_model import Raw, Streamed, completion_bytes
 from teehee.wire.boot import EgressRule
 
 Json = Any
@@ -54,9 +57,11 @@ class Answer:
 
 
 @contextlib.asynccontextmanager
-async def way_out(folder: Path, base_url: str, *, key: str = KEY, timeout_seconds: float = 20.0) -> AsyncIterator[Mind]:
+async def way_out(
+    folder: Path, base_url: str, *, key: str = KEY, timeout_seconds: float = 20.0, scheme: str = "bearer"
+) -> AsyncIterator[Mind]:
     """The egress with one rule, served on a real Unix socket, and a mind that holds the other end."""
-    rule = EgressRule("model", base_url, ("POST",), ("/chat/completions",), "wren/MODEL_KEY", timeout_seconds)
+    rule = EgressRule("model", base_url, ("POST",), ("/chat/completions",), "wren/MODEL_KEY", timeout_seconds, scheme)
     spare = replace(rule, name="spare", base_url="http://127.0.0.1:9/never")
     egress = Egress((rule, spare), {"model": key} if key else {})
     await egress.open()
@@ -106,6 +111,15 @@ async def test_the_key_is_put_in_at_the_gate_and_the_minds_own_is_dropped(mind: 
     assert sent["authorization"] == f"Bearer {KEY}"
     assert "of-the-mind" not in str(sent)
     assert "cookie" not in sent
+
+
+async def test_a_key_goes_in_the_way_its_provider_wants_it(tmp_path: Path, model: ScriptedModel) -> None:
+    async with way_out(tmp_path, model.url, scheme="anthropic") as mind:
+        await mind.ask(headers={"X-Api-Key": "of-the-mind", "Anthropic-Version": "1999-01-01", "Anthropic-Beta": "x"})
+
+    sent = {name.lower(): value for name, value in model.headers[0].items()}
+    assert (sent["x-api-key"], sent["anthropic-version"]) == (KEY, "2023-06-01")
+    assert not {"authorization", "anthropic-beta"} & set(sent)
 
 
 async def test_a_rule_without_a_key_sends_none(tmp_path: Path, model: ScriptedModel) -> None:
@@ -270,6 +284,88 @@ async def test_a_call_the_mind_has_given_up_is_given_up_here_too(tmp_path: Path)
                 await mind.ask(timeout=aiohttp.ClientTimeout(total=0.1))
 
             await asyncio.wait_for(hung_up.wait(), 5)
+
+
+# -- streams
+
+
+async def test_a_stream_passes_as_it_comes(mind: Mind, model: ScriptedModel) -> None:
+    model.script = [Streamed(["one ", "two ", "three"], pause_seconds=0.15)]
+    came: list[tuple[float, bytes]] = []
+    begun = time.monotonic()
+
+    async with mind.session.post(URL(f"http://gate{WAY}"), json=ASKED) as answer:
+        async for data in answer.content.iter_any():
+            came.append((time.monotonic() - begun, data))
+
+    assert answer.content_type == "text/event-stream"
+    assert b"one " in came[0][1]
+    assert came[0][0] < 0.3 < came[-1][0]
+    assert b"".join(data for _, data in came).endswith(b"data: [DONE]\n\n")
+
+
+@pytest.mark.parametrize("content_type", ["text/event-stream", "application/x-ndjson"])
+async def test_a_stream_may_be_large_but_not_endless(mind: Mind, model: ScriptedModel, content_type: str) -> None:
+    model.script = [Raw(b"x" * (ANSWER_LIMIT + 1), headers={"content-type": content_type})]
+
+    answer = await mind.ask()
+
+    assert answer.status == 200
+    assert len(answer.body) < ANSWER_LIMIT + 1000
+    assert parting(answer) == "answer-too-large"
+
+
+async def test_a_stream_that_takes_too_long_ends_with_a_word_on_why(tmp_path: Path, model: ScriptedModel) -> None:
+    model.script = [Streamed(itertools.repeat("drip "), pause_seconds=0.05)]
+
+    async with way_out(tmp_path, model.url, timeout_seconds=0.5) as mind:
+        answer = await mind.ask()
+
+    assert answer.body.startswith(b"data: ")
+    assert parting(answer) == "slow"
+
+
+async def test_a_stream_that_is_cut_ends_with_a_word_on_why(mind: Mind, model: ScriptedModel) -> None:
+    model.script = [Streamed(["one ", "two"], 0.02, cut_after=1)]
+
+    answer = await mind.ask()
+
+    assert b"one " in answer.body
+    assert parting(answer) == "unreachable"
+
+
+async def test_a_stream_the_mind_has_given_up_is_given_up_here_too(mind: Mind, model: ScriptedModel) -> None:
+    before = model.hung_up
+    model.script = [Streamed(itertools.repeat("drip "), pause_seconds=0.01)]
+
+    async with mind.session.post(URL(f"http://gate{WAY}"), json=ASKED) as answer:
+        await answer.content.readany()
+        answer.close()
+
+    await until(lambda: model.hung_up == before + 1)
+
+
+async def test_a_mind_that_does_not_listen_holds_the_provider_back(mind: Mind, model: ScriptedModel) -> None:
+    sent = 0
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal sent
+        while True:
+            sent += 1
+            yield b"data: " + b"x" * 10_000 + b"\n\n"
+
+    model.script = [Streamed(pieces())]
+    async with mind.session.post(URL(f"http://gate{WAY}"), json=ASKED) as answer:
+        await asyncio.sleep(0.5)
+        answer.close()
+
+    assert 0 < sent * 10_000 < ANSWER_LIMIT * 4  # what sockets hold, and no more
+
+
+def parting(answer: Answer) -> str:
+    """The code in the last line of a stream that was ended by the gate."""
+    last = json.loads(answer.body.strip().rsplit(b"\n", 1)[-1].removeprefix(b"data: "))["error"]
+    return str(last["code"] if isinstance(last, dict) else last.partition(":")[0])
 
 
 async def test_one_refused_request_does_not_disturb_the_next(mind: Mind) -> None:

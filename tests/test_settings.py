@@ -280,6 +280,78 @@ def test_model_settings_of_every_era_count_and_unfit_ones_are_left_out(given: An
     assert getattr(resolve({}, character(settings=given), {}).settings, name) == value
 
 
+# -- a provider by its name
+
+
+@pytest.mark.parametrize("options", [{"model_provider": "groq", "model": "tiny"}, {"model": "groq:tiny"}])
+def test_a_provider_may_be_named_by_a_setting_or_before_the_model(options: Any) -> None:
+    effective = resolve(options, character(), {"GROQ_API_KEY": "gsk", "OPENAI_API_KEY": "sk-of-another"})
+
+    settings = effective.settings
+    assert (settings.model_provider, settings.model) == ("groq", "tiny")
+    assert settings.model_url == "https://api.groq.com/openai/v1"
+    assert settings.model_key.get_secret_value() == "gsk"
+    assert effective.origins["model_provider"] == "option"
+
+
+def test_a_colon_of_the_models_own_names_no_provider() -> None:
+    assert resolve({"model": "llama3.2:3b"}, character(), {}).settings.model == "llama3.2:3b"
+    named = resolve({"model": "openai:gpt-4o", "model_url": "http://127.0.0.1:1/v1"}, character(), {})
+    assert (named.settings.model, named.settings.model_provider) == ("openai:gpt-4o", "")
+
+
+def test_a_provider_the_operator_names_must_have_what_it_needs() -> None:
+    with pytest.raises(ConfigError, match="model provider 'anthropic' waits for ANTHROPIC_API_KEY and a model's name"):
+        resolve({"model_provider": "anthropic"}, character(), {})
+    with pytest.raises(ConfigError, match="model provider 'cohere' waits for its URL in MODEL_URL"):
+        resolve({"model_provider": "cohere", "model": "x"}, character(), {})
+
+
+def test_the_operators_provider_wins_over_the_characters() -> None:
+    groq = replace(character(), model_provider="groq")
+
+    effective = resolve({"model_provider": "openai"}, groq, {"OPENAI_API_KEY": "sk-1", "GROQ_API_KEY": "gsk"})
+
+    assert effective.settings.model_url == "https://api.openai.com/v1"
+    assert effective.settings.model_key.get_secret_value() == "sk-1"
+
+
+@pytest.mark.parametrize("written", ["", "/", "/api", "/v1", "/api/"])
+def test_ollamas_url_is_understood_however_it_is_written(written: str) -> None:
+    ollama = replace(
+        character(settings={"OLLAMA_API_ENDPOINT": f"http://127.0.0.1:9{written}"}), model_provider="ollama"
+    )
+
+    assert resolve({"model": "m"}, ollama, {}).settings.model_url == "http://127.0.0.1:9/v1"
+
+
+def test_fallbacks_have_urls_and_keys_of_their_own_and_what_cannot_be_asked_is_told() -> None:
+    environ = {"OPENAI_API_KEY": "sk-1", "OLLAMA_SERVER_URL": "http://127.0.0.1:9"}
+    written = "openai:gpt-4o-mini, ollama:llama3.2:3b, anthropic:claude, nobody:x, classic,"
+
+    effective = resolve({"model_fallbacks": written}, character(), environ)
+
+    assert [(m.provider, m.url, m.name, m.key) for m in effective.fallbacks] == [
+        ("openai", "https://api.openai.com/v1", "gpt-4o-mini", "sk-1"),
+        ("ollama", "http://127.0.0.1:9/v1", "llama3.2:3b", ""),
+        ("", "", "", ""),
+    ]
+    assert effective.notes == (
+        "model_fallbacks: 'anthropic:claude' waits for ANTHROPIC_API_KEY",
+        "model_fallbacks: 'nobody:x' names no provider known here (write it as openai:gpt-4o)",
+    )
+    assert "sk-1" not in repr(effective)
+
+
+def test_a_fallbacks_key_of_the_environment_never_goes_where_only_a_character_file_says() -> None:
+    hostile = character(settings={"OPENAI_BASE_URL": "https://evil.example/v1", "MODEL_FALLBACKS": "openai:x"})
+
+    effective = resolve({"model_url": "http://127.0.0.1:1/v1"}, hostile, {"OPENAI_API_KEY": "sk-mine"})
+
+    assert effective.fallbacks == ()
+    assert any("left out" in note for note in effective.notes)
+
+
 # -- CHARACTER.<NAME>.X
 
 
