@@ -253,6 +253,12 @@ def characters(folder: Path) -> Json:
     }
 
 
+def model_clients() -> Json:
+    """What a call costs a mind by each client, measured apart."""
+    command = [sys.executable, str(Path(__file__).with_name("bench_models.py"))]
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+
+
 async def bench(options: argparse.Namespace) -> Json:
     seen: list[bytes] = []
     server = await asyncio.get_running_loop().create_server(lambda: Model(seen), "127.0.0.1", 0)
@@ -264,6 +270,7 @@ async def bench(options: argparse.Namespace) -> Json:
         result["python_million_additions_per_second"] = python_rate()
         (base / "characters").mkdir()
         result["characters"] = characters(base / "characters")
+        result["model_clients"] = model_clients()
         starts = [await start_to_reply(base / f"start{i}", model) for i in range(options.starts + 1)][1:]
         middle = round(statistics.median(starts), 3)
         result["start_to_first_reply_seconds"] = {"median": middle, "max": round(max(starts), 3)}

@@ -11,7 +11,8 @@ import pytest_asyncio
 
 from teehee.mind import prompt
 from teehee.testing import Running, ScriptedModel, TerminalPerson, running
-from teehee.testing.scripted_model import Raw, Script, block, completion_bytes, echo, heard
+from teehee.testing.scripted_model import Raw, Reset, Script, Streamed, block, completion_bytes, echo, heard
+from teehee.testing.wires import chunk
 from teehee.wire import notices
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -42,11 +43,37 @@ POSTPONED: dict[str, tuple[Script, str]] = {
     "a list": (raw(f'["{WORDS}"]'), "model-down"),
     "nothing at all": (raw(""), "model-down"),
     "a redirect": (raw(WORDS, 302, location="http://127.0.0.1:9/"), "model-down"),
+    "a used-up quota": (
+        raw(f'{{"error": {{"code": "insufficient_quota", "message": "{WORDS}"}}}}', 429),
+        "model-quota",
+    ),
+    "a model that is gone": (raw(WORDS, 404), "model-gone"),
+    "a reset connection": (Reset(), "model-down"),
+    "a stream that is cut": (Streamed([f"<response><text>{WORDS}", "more"], cut_after=1), "model-down"),
+    "a stream without its end": (
+        Streamed([block(WORDS)[:-20]], finish_reason=None, done=False),
+        "model-down",
+    ),
+    "an error in the stream": (
+        Streamed([WORDS, b'data: {"error": {"message": "' + WORDS.encode() + b'"}}\n\n']),
+        "model-down",
+    ),
+    "garbage in the stream": (Streamed([WORDS, b"data: {oops\n\n"]), "model-down"),
+    "a slow drip": (Streamed([f"{WORDS} "] * 1000, pause_seconds=0.05), "model-slow"),
+}
+ENDED: dict[str, tuple[Script, str]] = {
+    "a context too long": (raw(f"context_length_exceeded {WORDS}", 400), "model-too-long"),
+    "a request it will not take": (raw(WORDS, 400), "model-refused"),
+    "a filter before the answer": (raw(f"content_policy {WORDS}", 400), "model-refused"),
 }
 UNFIT: dict[str, Script] = {
     "empty": "",
     "blank": " \n ",
     "10 MB": Raw(completion_bytes(WORDS * 600_000)),
+    "10 MB in a stream": Streamed([WORDS * 6000] * 100),
+    "a filter in the stream": Streamed([WORDS], finish_reason="content_filter"),
+    "a tool call": Streamed([chunk({"tool_calls": [{"index": 0, "function": {"name": WORDS}}]})]),
+    "no word in the stream": Streamed([]),
     "plain text without a block": f"Sure! {WORDS}",
     "an unclosed block": f"<response><text>{WORDS}",
     "an empty block": "<response></response>",
@@ -55,7 +82,7 @@ UNFIT: dict[str, Script] = {
     "our prompt as words": block(OURS.replace("<", "&lt;")),
     "parameters that are no JSON": block(WORDS, parameters=WORDS),
 }
-ALL = POSTPONED | {name: (script, "model-unfit") for name, script in UNFIT.items()}
+ALL = POSTPONED | ENDED | {name: (script, "model-unfit") for name, script in UNFIT.items()}
 
 
 @dataclass
@@ -104,6 +131,19 @@ async def test_a_failure_that_may_pass_is_told_in_our_words_and_made_good(stage:
     assert WORDS not in str(told)
     assert answers == [f"heard: {failure}"]
     assert await intents_in_room(stage, person) == 1
+
+
+@pytest.mark.parametrize("failure", ENDED)
+async def test_what_would_fail_again_ends_in_our_words_and_holds_nobody_up(stage: Stage, failure: str) -> None:
+    person = TerminalPerson(stage.agent.door, room=f"ended-{list(ENDED).index(failure)}")
+
+    told = await person.say(failure, id="1", wait=20)
+    after = await person.say("and now?", id="2", wait=20)
+
+    assert told["notice"] == notices.sentence(ENDED[failure][1], "Wren")
+    assert WORDS not in str(told)
+    assert len(stage.asked(failure)) == 1
+    assert after["messages"][0]["text"] == "heard: and now?"
 
 
 @pytest.mark.parametrize("failure", UNFIT)
@@ -166,6 +206,7 @@ async def test_no_log_holds_what_the_model_was_asked_or_the_key(stage: Stage) ->
     logs = "".join(path.read_text() for path in (stage.agent.folder / "logs").iterdir())
 
     assert "turn_postponed" in logs
+    assert "mend MODEL_KEY" in logs  # what the operator is to do about it
     assert "Received Message" not in logs
     assert KEY not in logs
 

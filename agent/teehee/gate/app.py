@@ -29,6 +29,7 @@ from teehee.wire.server import Server
 Json = Any
 DEFAULT_PORT = 7337
 GRACE_SECONDS = 3
+KEEP_ALIVE_SECONDS = 75  # longer than any client keeps an idle connection: none is closed under a request
 log = get_logger()
 
 
@@ -126,7 +127,7 @@ async def _listen(app: Any, sock: socket.socket) -> AsyncIterator[None]:
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", server_header=False, date_header=False,
         ws="none", http="httptools", timeout_graceful_shutdown=GRACE_SECONDS, h11_max_incomplete_event_size=65536,
-        limit_concurrency=4096, proxy_headers=False,
+        limit_concurrency=4096, proxy_headers=False, timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )  # fmt: skip
     server = _Listener(config)
     task = asyncio.get_running_loop().create_task(server.serve(sockets=[sock]))

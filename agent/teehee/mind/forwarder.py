@@ -33,6 +33,8 @@ async def open_forwarder(sockets: Path) -> AsyncIterator[Way]:
         open_now.add(this)
         try:
             await _forward(reader, writer, str(gate), word.encode())
+        except asyncio.CancelledError:
+            pass  # by us, below: asyncio would log it as an accident
         finally:
             open_now.discard(this)
             writer.close()
