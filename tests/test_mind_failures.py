@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)
 
 Json = Any
 WIRES = {"thin": OPENAI, "openai": OPENAI, "anthropic": ANTHROPIC, "ollama": OLLAMA}
-TIMEOUT_SECONDS = 0.6
+TIMEOUT_SECONDS = 1.5
 HALF = "<response><actions>REPLY</actions><text>half a"
 PAGE = b"<!doctype html><html><body><h1>502 Bad Gateway</h1>nginx</body></html>"
 
@@ -165,6 +165,8 @@ async def calls(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[
             for name in WIRES:
                 brain = Brain(name, "scripted", timeout_seconds=TIMEOUT_SECONDS, client="" if name == "thin" else name)
                 maker = endpoint.Endpoint(session, brain) if name == "thin" else provider.Provider(brain, way)
+                if isinstance(maker, provider.Provider):
+                    await maker.opening
                 found[name] = Call(name, model, maker, [])
             yield found
         server.should_exit = True
@@ -218,6 +220,26 @@ async def test_a_call_nobody_waits_for_is_cancelled_up_to_the_provider(call: Cal
     asking.cancel()
 
     await until(lambda: call.model.hung_up == before + 1)
+
+
+NEWER = {
+    "max_tokens": "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens'.",
+    "temperature": "Unsupported value: 'temperature' does not support 0.7 with this model.",
+}
+
+
+async def test_the_thin_client_leaves_out_what_a_model_does_not_take_and_remembers(calls: dict[str, Call]) -> None:
+    thin = calls["thin"]
+    thin.model.forget()
+    thin.model.speak = lambda asked: next((says(NEWER[name], 400) for name in NEWER if name in asked), block("fine"))
+
+    told = [await thin.ask(), await thin.ask()]
+
+    assert told == [block("fine")] * 2
+    assert len(thin.model.requests) == 4  # two refusals, once
+    last = thin.model.requests[-1]
+    assert last["max_completion_tokens"] == 1024
+    assert not {"max_tokens", "temperature"} & set(last)
 
 
 async def test_a_wait_that_is_asked_for_is_kept_within_reason() -> None:

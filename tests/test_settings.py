@@ -325,6 +325,20 @@ def test_ollamas_url_is_understood_however_it_is_written(written: str) -> None:
     assert resolve({"model": "m"}, ollama, {}).settings.model_url == "http://127.0.0.1:9/v1"
 
 
+def test_an_endpoint_override_of_0_x_counts_and_no_key_of_the_environment_goes_there() -> None:
+    extras = {"modelEndpointOverride": "https://models.example/v1"}
+    ada = replace(character(), model_provider="openai", extras=extras)
+
+    own = resolve({}, replace(ada, secrets={"OPENAI_API_KEY": "sk-own"}), {})
+    strange = resolve({}, ada, {"OPENAI_API_KEY": "sk-mine"})
+
+    assert (own.settings.model_url, own.settings.model_key.get_secret_value()) == (
+        "https://models.example/v1",
+        "sk-own",
+    )
+    assert strange.settings.model_key.get_secret_value() == ""
+
+
 def test_fallbacks_have_urls_and_keys_of_their_own_and_what_cannot_be_asked_is_told() -> None:
     environ = {"OPENAI_API_KEY": "sk-1", "OLLAMA_SERVER_URL": "http://127.0.0.1:9"}
     written = "openai:gpt-4o-mini, ollama:llama3.2:3b, anthropic:claude, nobody:x, classic,"

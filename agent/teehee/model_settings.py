@@ -112,7 +112,12 @@ def of_provider(
         own = in_character(character, names) if character is not None else None
         return own or in_environment(environ, names)
 
-    url = given.get("model_url") or look(providers.url_names(name)) or ((known.url, origin) if known else None)
+    of_file = character.extras.get("modelEndpointOverride") if character is not None else None  # 0.x
+    override = (of_file, "character modelEndpointOverride") if isinstance(of_file, str) and of_file else None
+    own = character is not None and providers.plain_provider(character.model_provider) == name
+    url = given.get("model_url") or (override if own else None) or look(providers.url_names(name))
+    if url is None and known:
+        url = known.url, origin
     model = given.get("model") or look(providers.model_names(name))
     key = given.get("model_key") or (look((known.key,)) if known and known.key else None)
     if model is None and known and known.key and known.model:

@@ -9,7 +9,8 @@ from typing import Any
 import aiohttp
 import yarl
 
-from teehee.errors import AskAgain, Unavailable
+from teehee.errors import ActionFailed, AskAgain, Unavailable
+from teehee.log import get_logger
 from teehee.mind import failures, prompt
 from teehee.mind.models import Hear
 from teehee.mind.stream import Words, content
@@ -19,7 +20,9 @@ from teehee.wire import boot, paths
 Json = Any
 HEADERS = {"content-type": "application/json", "accept": "text/event-stream, application/json"}
 TAIL_SECONDS = 0.2  # how long the connection's end is waited for once the words are all there
+MAY_GO = ("temperature", "frequency_penalty", "presence_penalty")  # what a model may refuse to be asked
 ANSWER_LIMIT = 4 << 20  # bytes; the gate has a lower one of its own
+log = get_logger()
 
 
 class Endpoint:
@@ -27,21 +30,27 @@ class Endpoint:
 
     def __init__(self, session: aiohttp.ClientSession, brain: boot.Brain) -> None:
         self.session = session
-        self.brain = brain
         self.url = yarl.URL(f"http://gate/egress/{brain.rule}/chat/completions")
+        self.asked: dict[str, Json] = {
+            "model": brain.model,
+            "stream": True,
+            "temperature": brain.temperature,
+            "max_tokens": brain.max_tokens,
+        }
+        shunned = {"frequency_penalty": brain.frequency_penalty, "presence_penalty": brain.presence_penalty}
+        self.asked |= {name: value for name, value in shunned.items() if value}
 
     async def answer(self, turn: Turn, stable: State, fresh: State, reason: str, hear: Hear) -> str:
-        asked: dict[str, Json] = {
-            "model": self.brain.model,
-            "messages": prompt.compose(turn, stable, fresh, reason),
-            "temperature": self.brain.temperature,
-            "max_tokens": self.brain.max_tokens,
-            "stream": True,
-        }
-        if self.brain.frequency_penalty:
-            asked["frequency_penalty"] = self.brain.frequency_penalty
-        if self.brain.presence_penalty:
-            asked["presence_penalty"] = self.brain.presence_penalty
+        chat = prompt.compose(turn, stable, fresh, reason)
+        while True:
+            asked = self.asked
+            try:
+                return await self._ask({**asked, "messages": chat}, hear)
+            except ActionFailed as refused:
+                if self.asked == asked and not self._gives_way(str(refused)):
+                    raise
+
+    async def _ask(self, asked: dict[str, Json], hear: Hear) -> str:
         data = json.dumps(asked, ensure_ascii=False).encode()
         try:
             async with self.session.post(self.url, data=data, headers=HEADERS) as answer:
@@ -52,6 +61,19 @@ class Endpoint:
         except (aiohttp.ClientError, OSError) as error:
             told = f"the answer broke off: {type(error).__name__}"
             raise Unavailable(told, code="model-down", retry_after=2.0) from None
+
+    def _gives_way(self, refusal: str) -> bool:
+        """Leaves out what this model does not take, as its refusal names it; False when there is nothing to change."""
+        asked = dict(self.asked)
+        if "max_completion_tokens" in refusal and "max_tokens" in asked:
+            asked["max_completion_tokens"] = asked.pop("max_tokens")  # OpenAI's newer models call it so
+        elif named := next((name for name in MAY_GO if name in asked and name in refusal), ""):
+            del asked[named]
+        else:
+            return False
+        log.info("model_asked_otherwise", without=sorted(self.asked.keys() - asked.keys()), reason=refusal)
+        self.asked = asked
+        return True
 
 
 def open_session(sockets: Path) -> aiohttp.ClientSession:

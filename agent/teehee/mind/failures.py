@@ -6,7 +6,7 @@ A provider's own words go to the log only.
 from teehee.errors import ActionFailed, AskAgain, TeeheeError, Unavailable
 
 WORDS_READ = 4096  # of an error's body, to tell what kind it is
-WORDS_LOGGED = 200
+WORDS_LOGGED = 300
 LONGEST_WAIT = 120.0
 
 OF_GATE = ("slow", "answer-too-large", "unreachable", "request-too-large")  # what the gate itself says no with
