@@ -175,7 +175,7 @@ def main() -> None:
         print(json.dumps(uvloop.run(ask_as_a_mind(rest[0], Path(rest[1]), int(rest[2])))))  # noqa: T201 - its answer
     else:
         parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-        parser.add_argument("--calls", type=int, default=1000, help="calls by each client (default 1000)")
+        parser.add_argument("--calls", type=int, default=300, help="calls by each client (default 300)")
         print(json.dumps(measure(parser.parse_args().calls)))  # noqa: T201 - the one line this is for
 
 

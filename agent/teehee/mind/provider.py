@@ -97,7 +97,7 @@ def _arguments(brain: boot.Brain, way: Way) -> dict[str, Json]:
     patience = brain.timeout_seconds + MARGIN_SECONDS
     if brain.client == "openai":
         shunned = {"frequency_penalty": brain.frequency_penalty, "presence_penalty": brain.presence_penalty}
-        plain = {"timeout": patience, "stream_usage": False, "use_responses_api": False}
+        plain = {"timeout": patience, "stream_chunk_timeout": None, "stream_usage": False, "use_responses_api": False}
         return keyed | plain | {name: value for name, value in shunned.items() if value}
     if brain.client == "anthropic":
         return {**keyed, "timeout": patience, "temperature": min(brain.temperature, 1.0)}
