@@ -222,6 +222,13 @@ async def test_a_call_nobody_waits_for_is_cancelled_up_to_the_provider(call: Cal
     await until(lambda: call.model.hung_up == before + 1)
 
 
+async def test_a_stream_under_another_name_is_read_all_the_same(calls: dict[str, Call]) -> None:
+    thin = calls["thin"]
+    thin.model.script = [Raw(chunk({"content": block("fine")}, "stop"), headers={"content-type": "text/plain"})]
+
+    assert await thin.ask() == block("fine")
+
+
 NEWER = {
     "max_tokens": "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens'.",
     "temperature": "Unsupported value: 'temperature' does not support 0.7 with this model.",

@@ -6,19 +6,19 @@ import json
 import os
 import re
 import resource
-import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
+import networks
 from teehee.testing import Running, ScriptedModel, TerminalPerson, WebPerson, running, teehee
 from teehee.testing.scripted_model import Script, block, heard
 
@@ -139,7 +139,7 @@ async def test_the_minds_memory_holds_no_secret(stage: Stage) -> None:
     try:
         found = [place for piece in pieces(maps.read_text(), memory) for place in leaked(piece)]
     except PermissionError as error:
-        unavailable(f"another process's memory cannot be read here: {error}")
+        networks.unavailable(f"another process's memory cannot be read here: {error}")
 
     assert found == []
 
@@ -151,13 +151,6 @@ def pieces(maps: str, memory: Path) -> Iterator[bytes]:
             file.seek(int(start, 16))
             with contextlib.suppress(OSError):  # a guard page, or gone since
                 yield file.read(int(end, 16) - int(start, 16))
-
-
-def unavailable(reason: str) -> NoReturn:
-    """Skips, where tools may be missing; else fails."""
-    if os.environ.get("TEEHEE_REQUIRE_TOOLS"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 async def test_no_file_holds_a_secret_in_plain_sight(stage: Stage) -> None:
@@ -230,12 +223,8 @@ async def test_a_crash_leaves_no_memory_on_disk(tmp_path: Path, name: str) -> No
 
 @pytest.fixture(scope="module")
 def own_network() -> list[str]:
-    """The command that gives the mind a network namespace of its own."""
-    prefix = ["unshare", "--net", "--"]
-    tried = shutil.which("unshare") and subprocess.run([*prefix, "true"], capture_output=True, check=False)
-    if not tried or tried.returncode:
-        unavailable(f"unshare --net does not work here: {tried.stderr.decode().strip() if tried else 'not installed'}")
-    return prefix
+    """The command that gives the mind a network namespace of its own, in which not even loopback is up."""
+    return networks.own_network(loopback=False)
 
 
 async def test_a_mind_with_nothing_but_the_gates_socket_still_converses(tmp_path: Path, own_network: list[str]) -> None:

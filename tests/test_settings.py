@@ -339,6 +339,15 @@ def test_an_endpoint_override_of_0_x_counts_and_no_key_of_the_environment_goes_t
     assert strange.settings.model_key.get_secret_value() == ""
 
 
+@pytest.mark.parametrize("written", ["https://api.anthropic.com", "https://api.anthropic.com/v1/"])
+def test_anthropics_url_is_understood_with_its_version_and_without(written: str) -> None:
+    claude = replace(
+        character(secrets={"ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": written}), model_provider="claude"
+    )
+
+    assert resolve({"model": "m"}, claude, {}).settings.model_url == "https://api.anthropic.com"
+
+
 def test_fallbacks_have_urls_and_keys_of_their_own_and_what_cannot_be_asked_is_told() -> None:
     environ = {"OPENAI_API_KEY": "sk-1", "OLLAMA_SERVER_URL": "http://127.0.0.1:9"}
     written = "openai:gpt-4o-mini, ollama:llama3.2:3b, anthropic:claude, nobody:x, classic,"

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import tomllib
 from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -160,6 +161,12 @@ def test_a_client_that_is_not_installed_is_named_with_its_extra(
         choice({"model_provider": provider, "model_url": "http://127.0.0.1:1", "model": "m", "model_key": "k"})
 
     assert "install" in caught.value.hint
+
+
+def test_each_extra_that_is_named_can_be_installed() -> None:
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+
+    assert set(brains.EXTRAS) == set(project["optional-dependencies"])
 
 
 def test_a_provider_that_only_langchain_knows_may_ask_for_any_path_below_its_url(monkeypatch: Any) -> None:

@@ -134,9 +134,11 @@ def of_provider(
 
 
 def _based(name: str, url: str) -> str:
-    """Ollama's URL is written with /api, with /v1 or with neither; its OpenAI-shaped side is below /v1."""
+    """Ollama's URL is written with /api, with /v1 or with neither, and Anthropic's with or without /v1."""
     plain = url.rstrip("/")
-    return f"{plain.removesuffix('/api').removesuffix('/v1')}/v1" if name == "ollama" else plain
+    if name == "ollama":
+        return f"{plain.removesuffix('/api').removesuffix('/v1')}/v1"  # its OpenAI-shaped side
+    return plain.removesuffix("/v1") if name == "anthropic" else plain
 
 
 def key_stays_home(url: Found | None, key: Found | None) -> bool:

@@ -55,9 +55,9 @@ class Endpoint:
         try:
             async with self.session.post(self.url, data=data, headers=HEADERS) as answer:
                 await _check(answer)
-                if answer.content_type != "text/event-stream":
-                    return content(await _read(answer))
-                return await _listen(answer, Words(hear))
+                if answer.content_type == "text/event-stream":
+                    return await _listen(answer, Words(hear))
+                return _at_once(await _read(answer), Words(hear))
         except (aiohttp.ClientError, OSError) as error:
             told = f"the answer broke off: {type(error).__name__}"
             raise Unavailable(told, code="model-down", retry_after=2.0) from None
@@ -83,6 +83,14 @@ def open_session(sockets: Path) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=connector, timeout=untimed, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
     )
+
+
+def _at_once(body: bytes, words: Words) -> str:
+    """The words of an answer that came in one; a stream under another name is one as well."""
+    if not body.lstrip().startswith(b"data:"):
+        return content(body)
+    words.feed(body)
+    return words.whole()
 
 
 async def _listen(answer: aiohttp.ClientResponse, words: Words) -> str:

@@ -72,7 +72,7 @@ def _named(effective: Effective) -> Choice | None:
 def _ollama(effective: Effective) -> Choice | None:
     """An Ollama that listens on this machine and has a model that talks."""
     url = effective.settings.ollama_url
-    names = ollama_models(url) if url not in ("", "off") else []
+    names = ollama_models(url) if url.startswith("http://") else []
     wanted = effective.settings.model
     name = next((name for name in names if wanted and name in (wanted, f"{wanted}:latest")), next(iter(names), ""))
     return Choice((Model("ollama", f"{url}/v1", name),), found=True) if name else None
