@@ -59,8 +59,10 @@ class Provider:
 
 def failure(error: Exception) -> TeeheeError:
     """What a client's exception means: by the gate's word in it, by its status, else by its own words."""
-    headers = getattr(getattr(error, "response", None), "headers", {})
-    status, body = getattr(error, "status_code", None), getattr(error, "body", None) or getattr(error, "error", None)
+    response = getattr(error, "response", None)
+    headers = getattr(response, "headers", {})
+    status = getattr(error, "status_code", getattr(response, "status_code", None))
+    body = getattr(error, "body", None) or getattr(error, "error", None)
     told = body.get("error", body) if isinstance(body, Mapping) else None
     code = told.get("code") if isinstance(told, Mapping) else None
     if refused := headers.get("x-teehee-egress") or (code if code in failures.OF_GATE else None):
