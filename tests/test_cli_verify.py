@@ -7,9 +7,11 @@ from typing import Any
 import httpx
 import pytest
 
+from dev_machine import Machine
 from teehee.errors import ConfigError, TeeheeError
 from teehee.supervisor import guest as guests
 from teehee.supervisor import plan as plans
+from teehee.tee.simulator import Simulator
 from teehee.testing import running, teehee
 from teehee.testing.command_line import Ended
 
@@ -137,6 +139,23 @@ async def test_a_changed_character_changes_the_statement(tmp_path: Path) -> None
     assert f"package hash was {seen[0]['package_hash']}" in people.out
     assert seen[0]["addresses"] == seen[1]["addresses"]
     assert seen[0]["key_id"] == seen[1]["key_id"]
+
+
+async def test_a_changed_compose_is_named_by_both_hashes(tmp_path: Path) -> None:
+    before = Simulator(bytes(32))
+    compose = json.loads(before.machine.app_compose) | {"name": "another"}
+    after = Simulator(bytes(32), app_compose=json.dumps(compose).encode(), app_id=before.machine.app_id)
+    for name, simulator in (("before", before), ("after", after)):
+        (tmp_path / name).write_bytes(Machine(simulator).bundle().encode())
+    (tmp_path / "root.der").write_bytes(before.root_der)
+
+    done = await teehee(
+        "verify", tmp_path / "after", "--since", tmp_path / "before", "--dev-root", tmp_path / "root.der", "--json"
+    )
+
+    hashes = [simulator.machine.compose_hash.hex() for simulator in (before, after)]
+    assert (done.code, done.json["rung"]) == (0, 2)
+    assert done.json["changed"] == {"compose_hash": hashes}
 
 
 async def test_every_code_is_explained_and_an_unknown_one_names_them() -> None:

@@ -40,8 +40,14 @@ class Mind:
         if "data" not in request:
             request.setdefault("json", ASKED)
         url = URL(f"http://gate{path}", encoded=True)
+        body, whole = b"", True
         async with self.session.request(method, url, allow_redirects=False, **request) as answer:
-            return Answer(answer.status, answer.headers, await answer.read())
+            try:
+                async for data in answer.content.iter_any():
+                    body += data
+            except aiohttp.ClientPayloadError:
+                whole = False
+            return Answer(answer.status, answer.headers, body, whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,7 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    whole: bool = True  # whether it ended as an answer ends
 
     @property
     def refused(self) -> tuple[int, str]:
@@ -364,6 +371,7 @@ async def test_a_mind_that_does_not_listen_holds_the_provider_back(mind: Mind, m
 
 def parting(answer: Answer) -> str:
     """The code in the last line of a stream that was ended by the gate."""
+    assert not answer.whole
     last = json.loads(answer.body.strip().rsplit(b"\n", 1)[-1].removeprefix(b"data: "))["error"]
     return str(last["code"] if isinstance(last, dict) else last.partition(":")[0])
 

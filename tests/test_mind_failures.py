@@ -24,7 +24,7 @@ from teehee.wire.boot import Brain, EgressRule
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
 Json = Any
-WIRES = {"thin": OPENAI, "openai": OPENAI, "anthropic": ANTHROPIC, "ollama": OLLAMA}
+WIRES = {"thin": OPENAI, "openai": OPENAI, "anthropic": ANTHROPIC, "ollama": OLLAMA, "mistralai": OPENAI}
 TIMEOUT_SECONDS = 1.5
 HALF = "<response><actions>REPLY</actions><text>half a"
 PAGE = b"<!doctype html><html><body><h1>502 Bad Gateway</h1>nginx</body></html>"
@@ -80,6 +80,7 @@ def always(said: Script) -> Callable[[Wire], Script]:
     return lambda wire: said
 
 
+UNTOLD = ("a slow drip", "a limit in the stream")  # for Mistral's client, which reads no error in a stream: a cut one
 DOWN, UNFIT = (Unavailable, "model-down"), (AskAgain, "failed")
 MODES: dict[str, tuple[Callable[[Wire], Script], tuple[type[TeeheeError], str]]] = {
     "a server error": (always(says("boom", 500)), DOWN),
@@ -193,6 +194,8 @@ async def test_what_is_well_is_heard_as_it_comes(call: Call) -> None:
 @pytest.mark.parametrize("mode", MODES)
 async def test_each_failure_is_a_typed_one_with_a_hint(call: Call, mode: str) -> None:
     script, (kind, code) = MODES[mode]
+    if call.client == "mistralai" and mode in UNTOLD:
+        kind, code = DOWN
     call.model.script = [script(WIRES[call.client])]
 
     with pytest.raises(TeeheeError) as caught:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from teehee.character.model import Character
 from teehee.errors import ConfigError
@@ -97,9 +97,11 @@ class Settings(BaseModel):
 
     @field_validator("model_url", "ollama_url")
     @classmethod
-    def _plain_url(cls, value: str) -> str:
+    def _plain_url(cls, value: str, info: ValidationInfo) -> str:
+        if not value or (value == "off" and info.field_name == "ollama_url"):
+            return value
         parts = urlsplit(value)
-        if value not in ("", "off") and (
+        if (
             parts.scheme not in ("http", "https")
             or not parts.hostname
             or parts.query

@@ -124,7 +124,8 @@ class Egress:
             if passing is None:
                 raise refused from None
             log.warning("egress_cut", code=refused.code, path=scope["path"][:200], reason=str(refused))
-            last = passing.parting(refused)
+            await send({"type": "http.response.body", "body": passing.parting(refused), "more_body": True})
+            return  # without the end, so that the server breaks the connection: no client takes this for all there is
         await send({"type": "http.response.body", "body": last})
 
 

@@ -15,8 +15,8 @@ from teehee.plugin import State, Turn
 from teehee.wire import boot
 
 Json = Any
-# Where each provider says why an answer ended; one that ends without is cut.
-ENDINGS = {"openai": "finish_reason", "anthropic": "stop_reason", "ollama": "done_reason"}
+# Where providers say why an answer ended; one that ends without is cut.
+ENDINGS = ("finish_reason", "stop_reason", "done_reason", "stopReason")
 REASONS = {"max_tokens": "length", "refusal": "content_filter"}  # in OpenAI's words
 log = get_logger()
 
@@ -44,7 +44,7 @@ class Provider:
         async with aclosing(model.astream(chat)) as chunks:
             async for chunk in chunks:
                 said = chunk.response_metadata
-                ending = str(said.get(ENDINGS.get(self.brain.client, "finish_reason")) or ending)
+                ending = next((str(said[name]) for name in ENDINGS if said.get(name)), ending)
                 called_a_tool |= bool(chunk.tool_call_chunks)
                 if piece := clean(str(chunk.text)):
                     size += len(piece)
@@ -52,15 +52,17 @@ class Provider:
                         raise AskAgain("it was far too long")
                     pieces.append(piece)
                     hear(piece)
-        if not ending and self.brain.client in ENDINGS:
+        if not ending:
             raise failures.cut("was cut before its end")
         return fit("".join(pieces), REASONS.get(ending, ending), called_a_tool=called_a_tool)
 
 
 def failure(error: Exception) -> TeeheeError:
     """What a client's exception means: by the gate's word in it, by its status, else by its own words."""
-    headers = getattr(getattr(error, "response", None), "headers", {})
-    status, body = getattr(error, "status_code", None), getattr(error, "body", None) or getattr(error, "error", None)
+    response = getattr(error, "response", None)
+    headers = getattr(response, "headers", {})
+    status = getattr(error, "status_code", getattr(response, "status_code", None))
+    body = getattr(error, "body", None) or getattr(error, "error", None)
     told = body.get("error", body) if isinstance(body, Mapping) else None
     code = told.get("code") if isinstance(told, Mapping) else None
     if refused := headers.get("x-teehee-egress") or (code if code in failures.OF_GATE else None):
