@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -50,13 +51,21 @@ class Seen:
     ids: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """How many days are asked for, today among them."""
+
+    days: int = 1
+
+
 class TerminalConnector:
     """Delivery is exactly once: a message is shown by id and settled by the terminal's own word."""
 
-    def __init__(self, conversation: Conversation, public: Client, url: str) -> None:
+    def __init__(self, conversation: Conversation, public: Client, url: str, spent: Callable[[int], Json]) -> None:
         self.conversation = conversation
         self.public = public
         self.url = url
+        self.spent = spent
         # The socket's mode lets in this user only, so this is who speaks.
         self.principal = f"terminal:{os.getuid()}"
 
@@ -68,6 +77,7 @@ class TerminalConnector:
             "seen": self.seen,
             "about": self.about,
             "receipt": self.receipt,
+            "costs": self.costs,
         }
 
     def agents(self, params: Params) -> Json:
@@ -95,6 +105,10 @@ class TerminalConnector:
 
     async def receipt(self, params: Params) -> Json:
         return await self.public.call("receipt", params)
+
+    def costs(self, params: Params) -> Json:
+        """Needs no model, so it answers when every cap is reached."""
+        return self.spent(strict.parse(Costs, params).days)
 
     def _guest(self, room: str) -> Guest:
         if not ROOM_SHAPE.fullmatch(room):
