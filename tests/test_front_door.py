@@ -590,7 +590,23 @@ async def test_help_lists_the_commands_with_a_sentence_each() -> None:
     assert all(sentence.endswith(".") for sentence in listed.values())
 
 
-COMMANDS = ["run", "chat", "ask", "log", "stop", "resume", "plugins", "config", "doctor", "verify", "simulator"]
+COMMANDS = [
+    "run",
+    "chat",
+    "ask",
+    "log",
+    "backup",
+    "restore",
+    "costs",
+    "stop",
+    "resume",
+    "verify",
+    "bundle",
+    "new",
+    "plugins",
+    "config",
+]
+COMMANDS += ["doctor", "simulator"]
 COMMANDS += ["character check", "character explain", "character convert", "character diff"]
 
 

@@ -182,3 +182,16 @@ async def test_with_the_gate_away_the_port_closes_at_once(tmp_path: Path) -> Non
     async with open_forwarder(tmp_path) as way, aiohttp.ClientSession() as http:
         with pytest.raises(aiohttp.ServerDisconnectedError):
             await http.post(f"{way.url}/egress/model", headers={"authorization": f"Bearer {way.word}"})
+
+
+async def test_its_calls_are_on_the_account_of_who_was_answered_with_the_usage_it_told(stage: Stage) -> None:
+    stage.model.usage = lambda asked: (300, 20)
+    before = await stage.agent.door.call("costs", {})
+
+    await stage.agent.say("and now?", id="2", room="attic")
+
+    account = await stage.agent.door.call("costs", {})
+    (attic,) = [row for row in account["rooms"] if row["room"] == "terminal:attic"]
+    assert (attic["calls"], attic["tokens"], attic["unknown"]) == (1, 320, 0)
+    assert {row["principal"] for row in account["people"]} == {f"terminal:{os.getuid()}"}
+    assert account["in_all"]["calls"] == before["in_all"]["calls"] + 1

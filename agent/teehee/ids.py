@@ -30,6 +30,11 @@ def create_unique_uuid(agent_id: str, base: str) -> str:
     return agent_id if base == agent_id else string_to_uuid(f"{base}:{agent_id}")
 
 
+def message_id(agent_id: str, source: str, event: str) -> str:
+    """One agent's own id of a message, which is an event of some platform."""
+    return create_unique_uuid(agent_id, f"{source}-{event}")
+
+
 # -- 0.x: rooms and messages of a platform, by the strings its clients put together (client-telegram, client-direct)
 
 

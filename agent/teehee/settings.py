@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
+from teehee import prices
 from teehee.character.model import Character
 from teehee.errors import ConfigError
 from teehee.model_settings import (
@@ -29,6 +30,7 @@ from teehee.model_settings import (
 
 Json = Any
 PREFIX = "TEEHEE_"
+CAP = 10**12
 
 
 def _default_data() -> Path:
@@ -62,6 +64,19 @@ class Settings(BaseModel):
     max_tokens: int = Field(1024, ge=16, le=32768, description="longest answer of the model, in tokens")
     frequency_penalty: float = Field(0.0, ge=-2, le=2, description="how much the model shuns words it used often")
     presence_penalty: float = Field(0.0, ge=-2, le=2, description="how much the model shuns words it used at all")
+    model_price: str = Field(
+        "", description="dollars per million tokens, PROMPT/COMPLETION, as 2.50/10; empty: the price list's"
+    )
+    model_cents_per_day: int = Field(500, ge=0, le=CAP, description="US cents of model calls a day; 0: no cap")
+    model_cents_per_user: int = Field(200, ge=0, le=CAP, description="of these, for one person")
+    model_cents_per_room: int = Field(200, ge=0, le=CAP, description="of these, in one room")
+    model_cents_in_all: int = Field(1000, ge=0, le=CAP, description="US cents a day for all agents together; 0: no cap")
+    model_tokens_per_day: int = Field(
+        2_000_000, ge=0, le=CAP, description="tokens of model calls a day; the default counts where no price is known"
+    )
+    model_tokens_per_user: int = Field(800_000, ge=0, le=CAP, description="of these, for one person; the same default")
+    model_tokens_per_room: int = Field(800_000, ge=0, le=CAP, description="of these, in one room; the same default")
+    model_tokens_in_all: int = Field(0, ge=0, le=CAP, description="tokens a day for all agents together; 0: no cap")
     replies_per_minute: int = Field(60, ge=0, description="replies one room may get in a minute")
     rooms_in_parallel: int = Field(64, ge=1, le=1024, description="rooms answered at the same time")
     guest: str = Field(
@@ -111,6 +126,13 @@ class Settings(BaseModel):
             raise ValueError("expected http(s)://host[:port]/path without a query or credentials")
         return value.rstrip("/")
 
+    @field_validator("model_price")
+    @classmethod
+    def _readable_price(cls, value: str) -> str:
+        if value:
+            prices.read(value)
+        return value
+
 
 # What Eliza files and the providers' own tools call the same thing.
 ALIASES = {
@@ -143,6 +165,8 @@ OF_THE_RUN = (
     "port",
     "guest",
     "pccs_url",
+    "model_cents_in_all",
+    "model_tokens_in_all",
     "rooms_in_parallel",
     "journal_days",
     "text_days",

@@ -3,19 +3,22 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 
 from teehee.errors import ConfigError, Refused
+from teehee.gate import costs
 from teehee.gate.collateral import Collateral
 from teehee.gate.connectors.terminal import TerminalConnector
 from teehee.gate.conversation import Conversation
 from teehee.gate.doorway import Doorway
 from teehee.gate.egress import Egress
 from teehee.gate.mailroom import Mailroom, parse_due
+from teehee.gate.spend import Spend
 from teehee.gate.web.about import About
 from teehee.gate.web.access import Access
 from teehee.gate.web.api import ChatApi
@@ -47,15 +50,17 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
         to_mind = Client(folder / "mind.sock", on_connect=_subscribe, on_notify=_hear(mailroom))
         mind = await stack.enter_async_context(to_mind)
         public = await stack.enter_async_context(Client(folder / "vault-public.sock"))
-        egress = Egress(settings.egress, await _credentials(vault, settings.egress))
+        spend = _spend(stack, settings, life)
+        egress = Egress(settings.egress, await _credentials(vault, settings.egress), spend)
         await egress.open()
         stack.push_async_callback(egress.close)
 
         url = f"http://{_shown_host(settings.host)}:{world.getsockname()[1]}"
         faces = {face.slug: face for face in settings.faces}
-        doorway = Doorway(vault, mind, frozenset(face.agent for face in settings.faces))
+        note = None if spend is None else spend.note
+        doorway = Doorway(vault, mind, frozenset(face.agent for face in settings.faces), note)
         conversation = Conversation(doorway, mailroom, mind, faces)
-        methods = TerminalConnector(conversation, public, url, settings.trust).methods()
+        methods = TerminalConnector(conversation, public, url, settings.trust, _spent(settings, spend)).methods()
         terminal = Server("terminal", folder / "terminal.sock", methods, log.info)
         await terminal.start()
         stack.push_async_callback(terminal.close)
@@ -82,6 +87,25 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
         doorway.closed = True
         await life.stopping.wait()
         await mailroom.settle()
+
+
+def _spend(stack: contextlib.AsyncExitStack, settings: boot.GateBoot, life: child.Life) -> Spend | None:
+    """The account of model calls; none where no agent can make any."""
+    if not settings.purses:
+        return None
+    spend = Spend(Path(settings.data) / costs.FILE, settings.purses, settings.in_all, _now, life.tell)
+    stack.callback(spend.close)
+    return spend
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _spent(settings: boot.GateBoot, spend: Spend | None) -> Callable[[int], Json]:
+    if spend is None:
+        return lambda days: costs.read(Path(settings.data), days)
+    return lambda days: costs.report(spend.db, days)
 
 
 async def _vault(stack: contextlib.AsyncExitStack, folder: Path) -> tuple[Client, Mailroom]:

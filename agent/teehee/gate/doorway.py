@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from teehee.errors import ConfigError, Unavailable
@@ -17,9 +18,15 @@ log = get_logger()
 
 
 class Doorway:
-    """Hands an inbound event to vault and mind at the same time and waits for both commits."""
+    """Hands an inbound event to vault and mind at the same time and waits for both commits.
 
-    def __init__(self, vault: Client, mind: Client, agents: frozenset[str]) -> None:
+    `note` is told of each before the mind is.
+    """
+
+    def __init__(
+        self, vault: Client, mind: Client, agents: frozenset[str], note: Callable[[Event], None] | None = None
+    ) -> None:
+        self.note = note
         self.vault = vault
         self.mind = mind
         self.agents = agents
@@ -67,6 +74,8 @@ class Doorway:
 
     async def _keep(self, event: Event) -> bool:
         failpoints.hit("gate.event.received")
+        if self.note is not None:
+            self.note(event)
         witness = {
             "agent": event.agent,
             "source": event.source,

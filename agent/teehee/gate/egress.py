@@ -2,19 +2,25 @@
 
 The mind asks `/egress/<rule>/<path>` on the gate's Unix socket. Where that leads, and with which key, is the
 rule's business; redirects are not followed, proxy and CA variables are not read, TLS roots come with the package.
-An answer that is a stream passes as it comes, within the same limits of size and time.
+An answer that is a stream passes as it comes, within the same limits of size and time. Calls of models are on
+account: what does not fit under a cap does not go out.
 """
 
 import asyncio
 import json
 import posixpath
+import sqlite3
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from teehee.gate import till
+from teehee.gate.bound import Unbounded
+from teehee.gate.spend import OverBudget, Spend
 from teehee.log import get_logger
 from teehee.wire.boot import EgressRule
+from teehee.wire.messages import ABOUT
 
 if TYPE_CHECKING:
     import aiohttp
@@ -47,9 +53,12 @@ class EgressRefused(Exception):
 class Egress:
     """An ASGI application, served to the mind only. `credentials` maps a rule's name to its key."""
 
-    def __init__(self, rules: tuple[EgressRule, ...], credentials: Mapping[str, str]) -> None:
+    def __init__(
+        self, rules: tuple[EgressRule, ...], credentials: Mapping[str, str], spend: Spend | None = None
+    ) -> None:
         self.rules = {rule.name: rule for rule in rules}
         self.credentials = credentials
+        self.spend = spend
         self.session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -72,7 +81,8 @@ class Egress:
         try:
             rule, rest = self._rule(scope)
             body = await _read(receive)
-            await _while_wanted(receive, self._forward(rule, rest, scope, body, send))
+            with self._opened(rule, rest, scope, body) as call:
+                await _while_wanted(receive, self._forward(rule, rest, scope, call, send))
         except EgressRefused as refused:
             log.warning("egress_refused", code=refused.code, path=scope["path"][:200], reason=str(refused))
             value = {"error": {"code": refused.code, "message": str(refused)}}
@@ -97,7 +107,19 @@ class Egress:
             raise EgressRefused(403, "query-not-allowed", "this way out takes no query")
         return rule, rest
 
-    async def _forward(self, rule: EgressRule, rest: str, scope: Scope, body: bytes, send: Send) -> None:
+    def _opened(self, rule: EgressRule, rest: str, scope: Scope, body: bytes) -> till.Call:
+        """The call, on its account where it has one."""
+        about = next((value for name, value in scope["headers"] if name == ABOUT.encode()), b"")
+        try:
+            return till.opened(self.spend, rule, rest, about.decode("latin-1"), body)
+        except Unbounded as error:
+            raise EgressRefused(403, "unbounded", str(error)) from None
+        except OverBudget as error:
+            raise EgressRefused(402, error.code, str(error)) from None
+        except sqlite3.Error as error:
+            raise EgressRefused(503, "account-away", f"the account cannot be written: {error}") from None
+
+    async def _forward(self, rule: EgressRule, rest: str, scope: Scope, call: till.Call, send: Send) -> None:
         import aiohttp
 
         assert self.session is not None
@@ -110,17 +132,22 @@ class Egress:
         last = b""
         try:
             async with self.session.request(
-                scope["method"], url, data=body, headers=headers, timeout=timeout, allow_redirects=False
+                scope["method"], url, data=call.body, headers=headers, timeout=timeout, allow_redirects=False
             ) as answer:
                 streams = answer.status == 200 and answer.content_type in STREAMED
+                call.answered(answer.status, streams=streams)
                 if not streams:
                     last = await _read_answer(answer)
+                    call.feed(last)
+                    call.whole()
                 await send({"type": "http.response.start", "status": answer.status, "headers": _headers_back(answer)})
                 if streams:
-                    passing = _Passing(answer, send)
+                    passing = _Passing(answer, call, send)
                     await passing.run()
         except (TimeoutError, aiohttp.ClientError, OSError, EgressRefused) as error:
             refused = _refusal(rule, error)
+            if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
+                call.unsent()
             if passing is None:
                 raise refused from None
             log.warning("egress_cut", code=refused.code, path=scope["path"][:200], reason=str(refused))
@@ -148,8 +175,9 @@ def _headers_back(answer: "aiohttp.ClientResponse") -> list[tuple[bytes, bytes]]
 class _Passing:
     """A stream on its way through: each piece as it comes; the mind's pace is the provider's."""
 
-    def __init__(self, answer: "aiohttp.ClientResponse", send: Send) -> None:
+    def __init__(self, answer: "aiohttp.ClientResponse", call: till.Call, send: Send) -> None:
         self.answer = answer
+        self.call = call
         self.send = send
         self.is_events = answer.content_type == "text/event-stream"
         self.at_line_start = True
@@ -161,8 +189,10 @@ class _Passing:
             if size > ANSWER_LIMIT:
                 self.answer.close()
                 raise EgressRefused(502, "answer-too-large", f"the answer passed {ANSWER_LIMIT} bytes")
+            self.call.feed(chunk)
             await self.send({"type": "http.response.body", "body": chunk, "more_body": True})
             self.at_line_start = chunk.endswith(b"\n")
+        self.call.whole()
 
     def parting(self, refused: EgressRefused) -> bytes:
         """The last words of a stream that ends too soon, in a form the providers' own clients take for an error."""

@@ -16,6 +16,7 @@ from teehee.mind.models import Hear
 from teehee.mind.stream import Words, content
 from teehee.plugin import State, Turn
 from teehee.wire import boot, paths
+from teehee.wire.messages import ABOUT
 
 Json = Any
 HEADERS = {"content-type": "application/json", "accept": "text/event-stream, application/json"}
@@ -45,15 +46,15 @@ class Endpoint:
         while True:
             asked = self.asked
             try:
-                return await self._ask({**asked, "messages": chat}, hear)
+                return await self._ask({**asked, "messages": chat}, turn.message.id, hear)
             except ActionFailed as refused:
                 if self.asked == asked and not self._gives_way(str(refused)):
                     raise
 
-    async def _ask(self, asked: dict[str, Json], hear: Hear) -> str:
+    async def _ask(self, asked: dict[str, Json], about: str, hear: Hear) -> str:
         data = json.dumps(asked, ensure_ascii=False).encode()
         try:
-            async with self.session.post(self.url, data=data, headers=HEADERS) as answer:
+            async with self.session.post(self.url, data=data, headers=HEADERS | {ABOUT: about}) as answer:
                 await _check(answer)
                 if answer.content_type == "text/event-stream":
                     return await _listen(answer, Words(hear))

@@ -28,6 +28,10 @@ def of_gate(code: str) -> TeeheeError:
         return slow()
     if code == "answer-too-large":
         return AskAgain("it was far too long")
+    if code.startswith("budget-"):
+        return ActionFailed("the gate lets no call through: a cap is reached", code=code, hint=_hint("budget"))
+    if code == "unbounded":
+        return ActionFailed("the gate lets no such call through: its log says why", code="model-refused")
     if code == "request-too-large":
         return ActionFailed(
             "the request is larger than the gate lets out", code="model-too-long", hint=_hint("model-too-long")
@@ -98,6 +102,7 @@ def _away(told: str, code: str, retry_after: float) -> Unavailable:
 
 def _hint(code: str) -> str:
     return {
+        "budget": "`teehee costs` shows what was spent; MODEL_CENTS_PER_DAY and its like set the caps",
         "model-down": "`teehee doctor` tries the endpoint; MODEL_FALLBACKS names who answers meanwhile",
         "model-slow": "a larger MODEL_TIMEOUT waits longer; a smaller MAX_TOKENS is sooner done",
         "model-busy": "the provider limits this key; MODEL_FALLBACKS names who answers meanwhile",

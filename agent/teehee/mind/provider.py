@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
+from contextvars import ContextVar
 from typing import Any
 
 from teehee.errors import AskAgain, TeeheeError, Unavailable
@@ -13,11 +14,13 @@ from teehee.mind.models import MARGIN_SECONDS, Hear
 from teehee.mind.stream import LIMIT, clean, fit, of_event
 from teehee.plugin import State, Turn
 from teehee.wire import boot
+from teehee.wire.messages import ABOUT
 
 Json = Any
 # Where providers say why an answer ended; one that ends without is cut.
 ENDINGS = ("finish_reason", "stop_reason", "done_reason", "stopReason")
 REASONS = {"max_tokens": "length", "refusal": "content_filter"}  # in OpenAI's words
+about: ContextVar[str] = ContextVar("about", default="")  # the message that is answered, for clients without headers
 log = get_logger()
 
 
@@ -30,6 +33,7 @@ class Provider:
 
     async def answer(self, turn: Turn, stable: State, fresh: State, reason: str, hear: Hear) -> str:
         chat = prompt.compose(turn, stable, fresh, reason)
+        about.set(turn.message.id)
         model = await asyncio.shield(self.opening)
         try:
             return await self._listen(model, chat, hear)
@@ -41,7 +45,8 @@ class Provider:
     async def _listen(self, model: Any, chat: prompt.Chat, hear: Hear) -> str:
         pieces: list[str] = []
         size, ending, called_a_tool = 0, "", False
-        async with aclosing(model.astream(chat)) as chunks:
+        headers = {"extra_headers": {ABOUT: about.get()}} if self.brain.client in ("openai", "anthropic") else {}
+        async with aclosing(model.astream(chat, **headers)) as chunks:
             async for chunk in chunks:
                 said = chunk.response_metadata
                 ending = next((str(said[name]) for name in ENDINGS if said.get(name)), ending)
@@ -77,6 +82,10 @@ def failure(error: Exception) -> TeeheeError:
     return failures.cut(f"could not be read ({type(error).__name__})")
 
 
+async def _say_about(request: Any) -> None:
+    request.headers[ABOUT] = about.get()
+
+
 def _open(brain: boot.Brain, way: Way) -> Any:
     """The chat model; waits for its imports, a second or more. Raises Unavailable when there can be none."""
     try:
@@ -104,6 +113,10 @@ def _arguments(brain: boot.Brain, way: Way) -> dict[str, Json]:
     if brain.client == "anthropic":
         return {**keyed, "timeout": patience, "temperature": min(brain.temperature, 1.0)}
     if brain.client == "ollama":
-        client = {"headers": {"authorization": f"Bearer {way.word}"}, "timeout": patience}
+        client = {
+            "headers": {"authorization": f"Bearer {way.word}"},
+            "timeout": patience,
+            "event_hooks": {"request": [_say_about]},
+        }
         return {**common, "num_predict": brain.max_tokens, "client_kwargs": client}
     return keyed

@@ -5,7 +5,7 @@ import contextlib
 import json
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ Json = Any
 ENVIRONMENT = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
 READY_SECONDS = 20.0
 LOG_LIMIT = 8 << 20
+SENTENCE_LIMIT = 500  # characters
 
 
 class CannotStart(TeeheeError):
@@ -91,6 +92,21 @@ class Child:
         except (ValueError, TypeError, KeyError):
             raise self._cannot(f"said {line[:60]!r}, which is no status line") from None
         raise error
+
+    async def sentences(self) -> AsyncIterator[str]:
+        """What the child says while it runs, for whoever watches; what is no such line is passed over."""
+        stream = self._running().stdout
+        assert stream is not None
+        while True:
+            try:
+                line = await stream.readline()
+                if not line:
+                    return
+                said = json.loads(line)["tell"]
+            except (ValueError, TypeError, KeyError):  # a line too long is a ValueError, and is dropped
+                continue
+            if isinstance(said, str):
+                yield "".join(c if c.isprintable() else " " for c in said[:SENTENCE_LIMIT])
 
     def tell(self, word: str) -> None:
         """Sends a command line, such as `drain`."""

@@ -17,7 +17,7 @@ from teehee.character.names import counterpart
 from teehee.character.secrets import strip_secrets
 from teehee.errors import ConfigError
 from teehee.settings import Effective, Settings, resolve, with_environment
-from teehee.supervisor import brains
+from teehee.supervisor import brains, purses
 from teehee.supervisor.brains import Choice
 from teehee.supervisor.folder import DataFolder
 from teehee.wire import boot
@@ -135,7 +135,11 @@ def _planned(
     of_file = reading.character.secrets
     origins = {name: "environment" for name, value in character.secrets.items() if of_file.get(name) != value}
     origins |= reading.origins or {}
-    notes = (*effective.notes, *_without_counterpart(character, run.settings.plugin_path))
+    notes = (
+        *effective.notes,
+        *purses.notes(choice, effective),
+        *_without_counterpart(character, run.settings.plugin_path),
+    )
     named = {f"{slug}/{name}": value for name, value in secrets.items()}
     salt = _legacy_salt(reading.character)
     return PlannedAgent(slot, slug, redacted, effective, named, folder, choice, notes, origins, salt)
@@ -226,7 +230,10 @@ def gate_boot(
         boot.Face(identity["agent"], agent.slug, agent.character.name, _short(agent.character), agent.choice.shown)
         for agent, identity in zip(plan.agents, identities, strict=True)
     )
-    rules = [rule for agent in plan.agents for rule in brains.rules(agent.slug, agent.choice, agent.effective.settings)]
+    thinking = [
+        (a, who["agent"]) for a, who in zip(plan.agents, identities, strict=True) if any(m.url for m in a.choice.models)
+    ]
+    rules = [rule for agent, who in thinking for rule in purses.rules(who, agent.slug, agent.choice, agent.effective)]
     run = plan.run.settings
     message = boot.GateBoot(
         str(plan.folder.sockets),
@@ -241,6 +248,8 @@ def gate_boot(
         collateral,
         run.pccs_url,
         plan.access_token,
+        tuple(purses.purse(who, agent.character.name, agent.choice, agent.effective) for agent, who in thinking),
+        boot.Cap(run.model_tokens_in_all, run.model_cents_in_all),
     )
     return asdict(message)
 

@@ -90,6 +90,8 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         pause, since = FIRST_PAUSE, loop.time()
         while True:
+            async for sentence in child.sentences():  # until its output ends, which is when it does
+                self.tell(sentence)
             code = await child.wait()
             if self._stopping:
                 return

@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from teehee.testing.wires import ALL, Wire, completion
+from teehee.testing.wires import ALL, LITTLE, Used, Wire, completion
 
 Json = Any
 
@@ -75,12 +75,20 @@ class ScriptedModel:
     """`async with ScriptedModel([...]) as model:` answers from the list, then as `speak` says.
 
     A text is streamed, a word a piece and `pause_seconds` before each, when the request asks for a stream.
-    `requests` keeps every request body, `headers` every request's headers. `port` 0 is any that is free.
+    `usage` gives the (prompt, completion) tokens told for a request. `requests` keeps every request body, `headers`
+    every request's headers. `port` 0 is any that is free.
     """
 
     def __init__(
-        self, script: list[Script] | None = None, *, speak: Speak = echo, port: int = 0, pause_seconds: float = 0.0
+        self,
+        script: list[Script] | None = None,
+        *,
+        speak: Speak = echo,
+        port: int = 0,
+        pause_seconds: float = 0.0,
+        usage: Callable[[Json], Used] = lambda asked: LITTLE,
     ) -> None:
+        self.usage = usage
         self.script = list(script or [])
         self.speak = speak
         self.requests: list[Json] = []
@@ -140,16 +148,17 @@ class ScriptedModel:
             return web.Response(body=said.body, status=said.status, headers=dict(said.headers))
         if isinstance(said, str) and asked.get("stream", wire.streams_unasked):
             said = Streamed(words(said), self.pause_seconds)
+        used = self.usage(asked)
         if not isinstance(said, Streamed):
-            return web.json_response(wire.whole(said))
+            return web.json_response(wire.whole(said, used))
         try:
-            return await _stream(request, wire, said)
+            return await _stream(request, wire, said, used)
         except (ConnectionError, asyncio.CancelledError):
             self.hung_up += 1
             raise
 
 
-async def _stream(request: web.Request, wire: Wire, said: Streamed) -> web.StreamResponse:
+async def _stream(request: web.Request, wire: Wire, said: Streamed, used: Used) -> web.StreamResponse:
     answer = web.StreamResponse(headers={"content-type": wire.content_type})
     await answer.prepare(request)
     await answer.write(wire.begin)
@@ -162,7 +171,7 @@ async def _stream(request: web.Request, wire: Wire, said: Streamed) -> web.Strea
             return answer
         await answer.write(piece if isinstance(piece, bytes) else wire.piece(piece))
     if said.finish_reason:
-        await answer.write(wire.end(said.finish_reason))
+        await answer.write(wire.end(said.finish_reason, used))
     if said.done:
         await answer.write(wire.done)
     await answer.write_eof()

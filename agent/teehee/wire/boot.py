@@ -43,11 +43,46 @@ class VaultBoot:
 
 
 @dataclass(frozen=True, slots=True)
+class Price:
+    """What a million tokens of `model` cost, in micro-dollars; not `known`: only its tokens are counted.
+
+    `cached` is for prompt tokens read from the provider's cache, `written` for those written into it.
+    """
+
+    model: str
+    prompt: int = 0
+    completion: int = 0
+    cached: int = 0
+    written: int = 0
+    known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """The most that may be spent in a day; 0 is no cap."""
+
+    tokens: int = 0
+    cents: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Purse:
+    """What one agent may spend on models in a day: in all, for one person, in one room."""
+
+    agent: str
+    name: str
+    day: Cap
+    user: Cap
+    room: Cap
+
+
+@dataclass(frozen=True, slots=True)
 class EgressRule:
     """One way out for the mind: `name` is what it asks for, `base_url` where that leads.
 
     `credential` names the vault's secret that the gate puts into the request, in the way of `scheme`: a bearer key,
-    or `anthropic` for its own two headers.
+    or `anthropic` for its own two headers. A rule with `prices` leads to models: each call is on
+    `agent`'s account, for a model listed, with at most `max_tokens` of answer.
     """
 
     name: str
@@ -57,6 +92,9 @@ class EgressRule:
     credential: str = ""
     timeout_seconds: float = 60.0
     scheme: str = "bearer"
+    agent: str = ""
+    prices: tuple[Price, ...] = ()
+    max_tokens: int = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +122,8 @@ class GateBoot:
     collateral: str = ""  # a simulator's word on its own quotes, in JSON
     pccs: str = ""  # where Intel's word on real ones is fetched
     access_token: str = field(default="", repr=False)  # whoever wants to talk must show it; empty: everybody may
+    purses: tuple[Purse, ...] = ()
+    in_all: Cap = Cap()  # of all agents together
 
 
 @dataclass(frozen=True, slots=True)

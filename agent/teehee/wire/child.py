@@ -1,6 +1,7 @@
-"""How a child process lives: boot message in on stdin, one status line out on stdout, stop when stdin ends.
+"""How a child process lives: boot message in on stdin, a status line out on stdout, stop when stdin ends.
 
-Line 1 of stdin is the boot message; later lines are commands (`drain`). The end of stdin means the supervisor
+Line 1 of stdin is the boot message; later lines are commands (`drain`). Line 1 of stdout is the status; later ones
+are sentences for whoever runs this. The end of stdin means the supervisor
 is gone, so no child ever outlives it.
 """
 
@@ -36,6 +37,10 @@ class Life:
         gc.freeze()  # what a start has built stays; the collector need not walk it again
         gc.set_threshold(GARBAGE)
         _tell(self.status, {"ready": facts})
+
+    def tell(self, sentence: str) -> None:
+        """Says something to whoever runs this, by way of the supervisor; not before `ready`."""
+        _tell(self.status, {"tell": sentence})
 
     def stop(self) -> None:
         self.draining.set()

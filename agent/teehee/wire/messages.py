@@ -8,6 +8,7 @@ Json = Any
 
 DELIVERED, FAILED, UNKNOWN, EXPIRED = "delivered", "failed", "unknown", "expired"
 OUTCOMES = frozenset({DELIVERED, FAILED, UNKNOWN, EXPIRED})
+ABOUT = "x-teehee-message"  # the header that says for which message the mind asks a model
 
 
 def flat(message: Any) -> dict[str, Json]:

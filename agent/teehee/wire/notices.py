@@ -14,6 +14,11 @@ NOTICES = {
     "model-too-long": "{name}'s model cannot take in this much at once. Nothing was sent.",
     "model-refused": "{name}'s model would not take this message. Nothing was sent.",
     "model-unfit": "{name}'s model gave an answer that cannot be shown, twice. Nothing was sent.",
+    "budget-day": "{name} has used up today's budget for thinking. It renews at 00:00 UTC: please write again then.",
+    "budget-room": "This room has used up its share of {name}'s budget for today. It renews at 00:00 UTC: please write "
+    "again then.",
+    "budget-user": "You have used up your share of {name}'s budget for today. It renews at 00:00 UTC: please write "
+    "again then.",
     "later": "{name} cannot answer right now. Your message is kept and will be answered.",
     "refused": "A rule of {name}'s policy kept this answer in.",
     "stopped": "{name} has been stopped by its owner and says nothing until resumed.",

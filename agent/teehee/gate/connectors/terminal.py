@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -83,15 +84,25 @@ class Seen:
     ids: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """How many days are asked for, today among them."""
+
+    days: int = 1
+
+
 class TerminalConnector:
     """Delivery is exactly once: a message is shown by id and settled by the terminal's own word."""
 
-    def __init__(self, conversation: Conversation, public: Client, url: str, trust: str) -> None:
+    def __init__(
+        self, conversation: Conversation, public: Client, url: str, trust: str, spent: Callable[[int], Json]
+    ) -> None:
         self.conversation = conversation
         self.public = public
         self.url = url
         self.trust = trust
         self.began = time.time()
+        self.spent = spent
         # The socket's mode lets in this user only, so this is who speaks.
         self.principal = f"terminal:{os.getuid()}"
 
@@ -109,6 +120,7 @@ class TerminalConnector:
             "status": self.status,
             "replay": self.replay,
             "why": self.why,
+            "costs": self.costs,
         }
 
     def agents(self, params: Params) -> Json:
@@ -186,6 +198,10 @@ class TerminalConnector:
         """Runs a turn again, dry; this user may ask about any room."""
         asked = strict.parse(Why, params)
         return await self.conversation.replay(self.conversation.face(asked.agent), self._guest(asked.room), asked.id)
+
+    def costs(self, params: Params) -> Json:
+        """Needs no model, so it answers when every cap is reached."""
+        return self.spent(strict.parse(Costs, params).days)
 
     def _guest(self, room: str) -> Guest:
         if not ROOM_SHAPE.fullmatch(room):

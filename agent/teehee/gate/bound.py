@@ -1,0 +1,160 @@
+"""What one model call may cost at most: its request read, kept to what has a known bound, and written anew.
+
+What goes out is what was judged: the body is made from the parsed value, so that a key said twice cannot mean one
+thing here and another at the provider.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from teehee.gate.usage import ANTHROPIC, OLLAMA, OPENAI, Usage
+from teehee.wire.boot import EgressRule, Price
+
+Json = Any
+
+# By the path's end, so that no mind can choose how it is read.
+WIRES = {
+    "/chat/completions": OPENAI,
+    "/embeddings": OPENAI,
+    "/messages": ANTHROPIC,
+    "/api/chat": OLLAMA,
+    "/api/generate": OLLAMA,
+    "/api/embed": OLLAMA,
+}
+EMBEDDINGS = ("/embeddings", "/api/embed")
+SHARED = frozenset({"model", "messages", "temperature", "top_p", "stream", "tools", "tool_choice"})
+# What else may be asked. Not here: more answers, dearer tiers, the provider's own tools, other models to fall back on.
+FIELDS = {
+    OPENAI: SHARED
+    | {
+        "max_tokens", "max_completion_tokens", "stop", "seed", "user", "response_format", "stream_options", "input",
+        "presence_penalty", "frequency_penalty", "parallel_tool_calls", "reasoning_effort", "encoding_format",
+        "dimensions", "safe_prompt", "random_seed",
+    },
+    ANTHROPIC: SHARED | {"max_tokens", "system", "stop_sequences", "top_k", "thinking", "metadata"},
+    OLLAMA: SHARED | {"options", "format", "keep_alive", "think", "prompt", "system", "input", "truncate"},
+}  # fmt: skip
+TELLS_ANYWAY = frozenset({"api.mistral.ai"})  # tells usage unasked, and takes no field it does not know
+TEXTS = frozenset({"text", "tool_use", "tool_result", "thinking", "redacted_thinking"})
+IMAGES = frozenset({"image", "image_url"})
+IMAGE_TOKENS = 8_000  # more than any provider takes for one
+FRAME_TOKENS = 64  # what a provider puts around a prompt
+TOOLS_TOKENS = 1_024  # and around tools
+
+
+class Unbounded(Exception):
+    """A request whose cost has no known bound; `str` says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounded:
+    """A request that may go out: its body, how its answer is to be read, and the most it can use."""
+
+    body: bytes
+    wire: str
+    price: Price
+    most: Usage
+
+
+def bounded(rule: EgressRule, path: str, body: bytes) -> Bounded:
+    """The request under its bound. Raises Unbounded."""
+    wire = next((wire for end, wire in WIRES.items() if path.endswith(end)), "")
+    if not wire:
+        return _unread(rule, path, body)
+    asked = _read(body)
+    if asked.get("n") in (None, 1):  # more answers than one cost more than one
+        asked.pop("n", None)
+    if extra := asked.keys() - FIELDS[wire]:
+        raise Unbounded(f"{sorted(extra)[0][:64]!r} may not be asked for: its cost has no bound here")
+    price = next((price for price in rule.prices if price.model == asked.get("model")), None)
+    if price is None:
+        raise Unbounded(f"model {str(asked.get('model'))[:64]!r} is not one of this agent's")
+    images = sum(_parts(asked))
+    completion = 0 if path.endswith(EMBEDDINGS) else _limited(wire, asked, rule.max_tokens)
+    if wire == OPENAI and asked.get("stream") and urlsplit(rule.base_url).hostname not in TELLS_ANYWAY:
+        asked["stream_options"] = {"include_usage": True}
+    try:
+        data = json.dumps(asked, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
+    except (ValueError, RecursionError):
+        raise Unbounded("the request holds what is no JSON") from None
+    # A token is a byte at least, and JSON only adds to the bytes of its texts.
+    prompt = len(data) + FRAME_TOKENS + images * IMAGE_TOKENS + (TOOLS_TOKENS if asked.get("tools") else 0)
+    most = Usage(0, completion, 0, prompt) if price.written > price.prompt else Usage(prompt, completion)
+    return Bounded(data, wire, price, most)
+
+
+def _unread(rule: EgressRule, path: str, body: bytes) -> Bounded:
+    """A call in a provider's own form that nobody reads here: where no money is counted, its size stands for it."""
+    if rule.prices[0].known:
+        raise Unbounded(f"nobody knows what {path[:64]!r} costs")
+    return Bounded(body, "", rule.prices[0], Usage(len(body) + FRAME_TOKENS, rule.max_tokens))
+
+
+def _read(body: bytes) -> dict[str, Json]:
+    try:
+        asked = json.loads(body)
+    except (ValueError, RecursionError):
+        asked = None
+    if not isinstance(asked, dict):
+        raise Unbounded("expected a JSON object")
+    return asked
+
+
+def _limited(wire: str, asked: dict[str, Json], most: int) -> int:
+    """The longest answer this request can get, put into it when it names none or a longer one."""
+    place, name = asked, "max_tokens"
+    if wire == OLLAMA:
+        place, name = asked.setdefault("options", {}), "num_predict"
+        if not isinstance(place, dict):
+            raise Unbounded("options: expected an object")
+    elif "max_completion_tokens" in asked:
+        asked.pop("max_tokens", None)
+        name = "max_completion_tokens"
+    wanted = place.get(name)
+    given = wanted if type(wanted) is int and 0 < wanted < most else most
+    place[name] = given
+    thinking = asked.get("thinking")
+    if isinstance(thinking, dict) and type(budget := thinking.get("budget_tokens")) is int and budget >= given:
+        raise Unbounded(f"thinking: a budget of {budget} tokens is not below the {given} an answer may have")
+    return given
+
+
+def _parts(asked: Mapping[str, Json]) -> Iterable[int]:
+    """Looks at every part of the prompt: 1 for an image, 0 for text. Raises Unbounded for anything else."""
+    for tool in _list(asked.get("tools")):
+        if not isinstance(tool, dict) or tool.get("type", "function") not in ("function", "custom"):
+            raise Unbounded("tools: only an agent's own may be named")
+        _check_cache(tool)
+    messages = _list(asked.get("messages"))
+    for holder in (asked.get("system"), *(m.get("content") for m in messages if isinstance(m, dict))):
+        yield from _of_content(holder)
+    for message in messages:
+        if isinstance(message, dict):
+            yield len(_list(message.get("images")))
+
+
+def _of_content(content: Json) -> Iterable[int]:
+    for part in _list(content):
+        if isinstance(part, str):
+            continue
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind in IMAGES:
+            yield 1
+        elif kind not in TEXTS:
+            raise Unbounded(f"a part of type {str(kind)[:32]!r} has no bound here")
+        _check_cache(part)
+        yield from _of_content(part.get("content"))
+
+
+def _check_cache(part: Mapping[str, Json]) -> None:
+    """Only the usual cache of five minutes: an hour's is dearer than the price list says."""
+    cache = part.get("cache_control")
+    if cache is not None and (not isinstance(cache, dict) or cache.get("ttl", "5m") != "5m"):
+        raise Unbounded("cache_control: only five minutes are priced")
+
+
+def _list(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,290 @@
+"""What models cost today, kept under its caps: reserved before each call, settled by what the answer tells.
+
+Only the gate counts: a mind says for which message it asks, and is believed when the gate itself has taken that
+message in. What it asks for on nobody's behalf has a tenth of the agent's day.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from teehee import ids
+from teehee.errors import ConfigError
+from teehee.gate.bound import Bounded
+from teehee.gate.usage import Usage
+from teehee.log import get_logger
+from teehee.wire.boot import Cap, Price, Purse
+from teehee.wire.messages import Event
+
+DAY_MS = 86_400_000
+PICOS_PER_CENT = 10**10  # tokens times micro-dollars per million tokens are pico-dollars, exactly
+UNATTRIBUTED_PART = 10
+KEPT_DAYS = 92
+MESSAGES, MESSAGE_DAYS = 20_000, 7  # how many, and how old, may still be named by a turn that was postponed
+MARKS = (50, 80)  # percent of a cap that are told; 100 is told with the first refusal
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS messages (agent TEXT, message TEXT, principal TEXT, room TEXT, day INTEGER);
+CREATE TABLE IF NOT EXISTS calls (
+  id INTEGER PRIMARY KEY, day INTEGER, at INTEGER, agent TEXT, model TEXT, message TEXT, principal TEXT, room TEXT,
+  state TEXT, tokens INTEGER, picos INTEGER, priced INTEGER
+);
+CREATE INDEX IF NOT EXISTS calls_by_day ON calls (day);
+CREATE TABLE IF NOT EXISTS marks (day INTEGER, scope TEXT, percent INTEGER, PRIMARY KEY (day, scope, percent));
+"""
+log = get_logger()
+
+
+class OverBudget(Exception):
+    """This call does not fit under a cap any more; `code` is one of wire.notices."""
+
+    def __init__(self, code: str, scope: str) -> None:
+        super().__init__(f"no room left under the cap of {scope}")
+        self.code = code
+
+
+@dataclass(slots=True)
+class Used:
+    """Of one cap: spent for good, and held for calls in the air."""
+
+    tokens: int = 0
+    picos: int = 0
+    held_tokens: int = 0
+    held_picos: int = 0
+
+    def fits(self, cap: Cap, tokens: int, picos: int) -> bool:
+        fit_tokens = not cap.tokens or self.tokens + self.held_tokens + tokens <= cap.tokens
+        fit_money = not cap.cents or self.picos + self.held_picos + picos <= cap.cents * PICOS_PER_CENT
+        return fit_tokens and fit_money
+
+    def percent(self, cap: Cap) -> int:
+        of_tokens = self.tokens * 100 // cap.tokens if cap.tokens else 0
+        return max(of_tokens, self.picos * 100 // (cap.cents * PICOS_PER_CENT) if cap.cents else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One cap that a call counts against; `code` is what people are told when it is used up."""
+
+    key: str
+    code: str
+    cap: Cap
+    shown: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A call that may be made; it ends with `settle` or `release`, or stays spent."""
+
+    call: int
+    day: int
+    scopes: tuple[Scope, ...]
+    tokens: int
+    picos: int
+    price: Price
+
+
+def cost(usage: Usage, price: Price) -> int:
+    """Pico-dollars."""
+    prompt = usage.prompt * price.prompt + usage.cached * price.cached + usage.written * price.written
+    return prompt + usage.completion * price.completion
+
+
+class Spend:
+    """The day's account, in `gate.db`. `clock` gives milliseconds since 1970; `tell` speaks to who runs this."""
+
+    def __init__(
+        self, path: Path, purses: tuple[Purse, ...], in_all: Cap, clock: Callable[[], int], tell: Callable[[str], None]
+    ) -> None:
+        self.purses: Mapping[str, Purse] = {purse.agent: purse for purse in purses}
+        self.in_all = in_all
+        self.clock = clock
+        self.tell = tell
+        self.db = _opened(path)
+        self.day = int(self._fact("day") or 0)
+        self._used: dict[str, Used] = {}
+        self._messages: dict[tuple[str, str], tuple[str, str]] = {}  # (agent, message) -> (principal, room)
+        self._behind = False
+        # What was in the air when the gate died may have been answered, and paid.
+        self.db.execute("UPDATE calls SET state='unknown' WHERE state='open'")
+        caps = {"in_all": asdict(in_all), "purses": [asdict(purse) for purse in purses]}
+        self._keep_fact("caps", json.dumps(caps))
+        self._today()
+        self._count_up()
+
+    def close(self) -> None:
+        self.db.close()
+
+    # -- messages
+
+    def note(self, event: Event) -> None:
+        """A message came in here: calls for it are on its sender's and its room's account. The first telling counts."""
+        key = (event.agent, ids.message_id(event.agent, event.source, event.event))
+        if event.agent not in self.purses or key in self._messages:
+            return
+        self._messages[key] = (event.principal, event.room)
+        if len(self._messages) > MESSAGES:
+            del self._messages[next(iter(self._messages))]
+        try:
+            row = (*key, event.principal, event.room, self._today())
+            self.db.execute("INSERT INTO messages VALUES (?,?,?,?,?)", row)
+        except sqlite3.Error as error:  # after a restart its calls are on nobody's account, which is the smaller one
+            log.warning("message_not_noted", error=str(error))
+
+    # -- calls
+
+    def reserve(self, agent: str, message: str, asked: Bounded) -> Reservation:
+        """Room for the most that `asked` can cost. Raises OverBudget."""
+        day = self._today()
+        tokens, picos = asked.most.tokens, cost(asked.most, asked.price)
+        principal, room = self._messages.get((agent, message), ("", ""))
+        scopes = self._scopes(agent, principal, room)
+        for scope in scopes:
+            if not self._of(scope.key).fits(scope.cap, tokens, picos):
+                self._mark(scope, 100, f"{scope.shown}: today's model budget is used up ({_shown(scope.cap)})")
+                raise OverBudget(scope.code, scope.shown)
+        row = (day, self.clock(), agent, asked.price.model, message if room else "", principal, room)
+        done = self.db.execute(
+            "INSERT INTO calls (day, at, agent, model, message, principal, room, state, tokens, picos, priced)"
+            " VALUES (?,?,?,?,?,?,?,'open',?,?,?)",
+            (*row, tokens, picos, asked.price.known),
+        )
+        for scope in scopes:
+            used = self._of(scope.key)
+            used.held_tokens += tokens
+            used.held_picos += picos
+        return Reservation(done.lastrowid or 0, day, scopes, tokens, picos, asked.price)
+
+    def settle(self, held: Reservation, usage: Usage | None) -> None:
+        """The call's end: what it told is spent; when it told nothing, all that was held is."""
+        if usage is None:
+            self._end(held, "unknown", held.tokens, held.picos)
+            return
+        picos = cost(usage, held.price)
+        if usage.tokens > held.tokens or picos > held.picos:
+            log.warning("usage_above_bound", model=held.price.model, told=usage.tokens, held=held.tokens)
+        self._end(held, "told", usage.tokens, picos)
+
+    def release(self, held: Reservation) -> None:
+        """The call was not made, or refused by the provider: nothing is spent."""
+        self._end(held, "free", 0, 0)
+
+    def _end(self, held: Reservation, state: str, tokens: int, picos: int) -> None:
+        if held.day == self._today():
+            for scope in held.scopes:
+                used = self._of(scope.key)
+                used.held_tokens -= held.tokens
+                used.held_picos -= held.picos
+                used.tokens += tokens
+                used.picos += picos
+                self._notice(scope, used)
+        try:
+            self.db.execute("UPDATE calls SET state=?, tokens=?, picos=? WHERE id=?", (state, tokens, picos, held.call))
+        except sqlite3.Error as error:  # the row stays open: the next start counts it as spent
+            log.warning("call_not_settled", error=str(error))
+
+    # -- notices
+
+    def _notice(self, scope: Scope, used: Used) -> None:
+        if scope.code != "budget-day":
+            return
+        reached = [mark for mark in MARKS if used.percent(scope.cap) >= mark]
+        if reached:
+            self._mark(scope, reached[-1], f"{scope.shown}: {reached[-1]} % of today's model budget is used")
+
+    def _mark(self, scope: Scope, percent: int, sentence: str) -> None:
+        """Logs and tells it once a day, surviving restarts; people's and rooms' own caps are logged only."""
+        try:
+            done = self.db.execute("INSERT OR IGNORE INTO marks VALUES (?,?,?)", (self.day, scope.key, percent))
+        except sqlite3.Error as error:
+            log.warning("mark_not_kept", error=str(error))
+            return
+        if done.rowcount != 1:
+            return
+        log.warning("budget_mark", scope=scope.key, percent=percent)
+        if scope.code == "budget-day":
+            self.tell(f"{sentence}; it renews at 00:00 UTC (see `teehee costs`)")
+
+    # -- the day and its scopes
+
+    def _scopes(self, agent: str, principal: str, room: str) -> tuple[Scope, ...]:
+        purse = self.purses[agent]
+        scopes = [
+            Scope("all", "budget-day", self.in_all, "all agents"),
+            Scope(f"agent/{agent}", "budget-day", purse.day, purse.name),
+        ]
+        if not room:
+            scopes.append(Scope(f"rest/{agent}", "budget-day", _part(purse.day), f"{purse.name}, on nobody's behalf"))
+        if room and purse.user != Cap():
+            scopes.append(Scope(f"user/{agent}/{principal}", "budget-user", purse.user, principal))
+        if room and purse.room != Cap():
+            scopes.append(Scope(f"room/{agent}/{room}", "budget-room", purse.room, room))
+        return tuple(scopes)
+
+    def _of(self, key: str) -> Used:
+        return self._used.setdefault(key, Used())
+
+    def _today(self) -> int:
+        """The latest day ever seen: a clock that goes back renews nothing."""
+        now = self.clock() // DAY_MS
+        if now > self.day:
+            self.day = now
+            self._used.clear()
+            self._keep_fact("day", str(now))
+            self.db.execute("DELETE FROM calls WHERE day<=?", (now - KEPT_DAYS,))
+            self.db.execute("DELETE FROM messages WHERE day<=?", (now - MESSAGE_DAYS,))
+            self.db.execute("DELETE FROM marks WHERE day<?", (now,))
+        if (now < self.day) != self._behind:
+            self._behind = now < self.day
+            if self._behind:
+                log.warning("clock_behind", day=now, latest=self.day)
+        return self.day
+
+    def _count_up(self) -> None:
+        """Whose messages came in and what today's calls have used, from the rows an earlier life left."""
+        latest = "SELECT agent, message, principal, room FROM messages ORDER BY rowid DESC LIMIT ?"
+        for agent, message, principal, room in self.db.execute(latest, (MESSAGES,)).fetchall()[::-1]:
+            self._messages[agent, message] = (principal, room)
+        totals = "SELECT agent, principal, room, SUM(tokens), SUM(picos) FROM calls WHERE day=? GROUP BY 1, 2, 3"
+        for agent, principal, room, tokens, picos in self.db.execute(totals, (self.day,)):
+            known = agent in self.purses
+            for key in [s.key for s in self._scopes(agent, principal, room)] if known else ["all"]:
+                used = self._of(key)
+                used.tokens += tokens
+                used.picos += picos
+
+    def _fact(self, name: str) -> str | None:
+        row = self.db.execute("SELECT value FROM facts WHERE name=?", (name,)).fetchone()
+        return str(row[0]) if row else None
+
+    def _keep_fact(self, name: str, value: str) -> None:
+        self.db.execute("INSERT OR REPLACE INTO facts VALUES (?,?)", (name, value))
+
+
+def _part(cap: Cap) -> Cap:
+    """A tenth of a cap, at least one of what it counts: 0 would be no cap."""
+    tenth = replace(cap, tokens=cap.tokens // UNATTRIBUTED_PART, cents=cap.cents // UNATTRIBUTED_PART)
+    return Cap(max(tenth.tokens, 1 if cap.tokens else 0), max(tenth.cents, 1 if cap.cents else 0))
+
+
+def _shown(cap: Cap) -> str:
+    money = f"${cap.cents / 100:.2f}" if cap.cents else ""
+    return " or ".join(part for part in (money, f"{cap.tokens:,} tokens" if cap.tokens else "") if part)
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """The database, autocommitting: a row is in the file before its call goes out, so `kill -9` loses none."""
+    try:
+        db = sqlite3.connect(path, isolation_level=None)
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=NORMAL")  # never waits for the disk but at a checkpoint
+        db.executescript(SCHEMA)
+        path.chmod(0o600)
+    except sqlite3.Error as error:
+        raise ConfigError(
+            f"the account of model calls in {str(path)!r} cannot be used: {error}",
+            hint="free some disk space; if it is damaged, move it away: today's count then starts anew",
+        ) from error
+    return db
