@@ -57,8 +57,8 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
 
         url = f"http://{_shown_host(settings.host)}:{world.getsockname()[1]}"
         faces = {face.slug: face for face in settings.faces}
-        note = None if spend is None else spend.note
-        doorway = Doorway(vault, mind, frozenset(face.agent for face in settings.faces), note)
+        note, erase = (None, None) if spend is None else (spend.note, spend.forget)
+        doorway = Doorway(vault, mind, frozenset(face.agent for face in settings.faces), note, erase)
         conversation = Conversation(doorway, mailroom, mind, faces)
         methods = TerminalConnector(conversation, public, url, settings.trust, _spent(settings, spend)).methods()
         terminal = Server("terminal", folder / "terminal.sock", methods, log.info)

@@ -24,9 +24,15 @@ class Doorway:
     """
 
     def __init__(
-        self, vault: Client, mind: Client, agents: frozenset[str], note: Callable[[Event], None] | None = None
+        self,
+        vault: Client,
+        mind: Client,
+        agents: frozenset[str],
+        note: Callable[[Event], None] | None = None,
+        erase: Callable[[str, str], None] | None = None,
     ) -> None:
         self.note = note
+        self.erase = erase
         self.vault = vault
         self.mind = mind
         self.agents = agents
@@ -68,6 +74,8 @@ class Doorway:
                 await asyncio.sleep(ARRIVAL_SECONDS)  # an event in the air is taken down with the rest
             who = {"agent": agent, "principal": principal}
             await self.mind.call("person.forget", who)
+            if self.erase is not None:
+                self.erase(agent, principal)
             return await self.vault.call("person.forget", who)
         finally:
             self._leaving.discard(person)

@@ -133,6 +133,17 @@ class Spend:
         except sqlite3.Error as error:  # after a restart its calls are on nobody's account, which is the smaller one
             log.warning("message_not_noted", error=str(error))
 
+    def forget(self, agent: str, principal: str) -> None:
+        """Takes a person out of the account. What they used today is held in memory: it gives nobody a new cap."""
+        for key in [k for k, (who, _) in self._messages.items() if (k[0], who) == (agent, principal)]:
+            del self._messages[key]
+        self.db.execute("DELETE FROM messages WHERE agent=? AND principal=?", (agent, principal))
+        self.db.execute(
+            "UPDATE calls SET principal='', room='', message='' WHERE agent=? AND principal=?", (agent, principal)
+        )
+        self.db.execute("DELETE FROM marks WHERE instr(scope, ?)", (principal,))
+        self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     # -- calls
 
     def reserve(self, agent: str, message: str, asked: Bounded) -> Reservation:
@@ -279,6 +290,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     try:
         db = sqlite3.connect(path, isolation_level=None)
         db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA secure_delete=ON")
         db.execute("PRAGMA synchronous=NORMAL")  # never waits for the disk but at a checkpoint
         db.executescript(SCHEMA)
         path.chmod(0o600)
