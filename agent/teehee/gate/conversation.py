@@ -100,6 +100,32 @@ class Conversation:
         asked = {"agent": face.agent, "source": guest.source, "event": _event_id(guest, message_id)}
         return strict.parse(Shown, await self.mind.call("turn.show", asked, patience=5.0), "turn")
 
+    async def why(self, face: Face, guest: Guest, message_id: str) -> Json:
+        """What the answer to a message of this guest's was made of; see docs/operate.md for the shape."""
+        return await self._made_of(face.agent, guest.source, _event_id(guest, message_id))
+
+    async def find(self, face: Face, guest: Guest, name: str) -> tuple[str, str]:
+        """(source, event) of the turn called `name`: this guest's message id, an event's id, an effect's, or ""
+        for the agent's latest. For the operator: any room of the agent's is looked through.
+
+        Raises Malformed when there is none.
+        """
+        names = [_event_id(guest, name), name] if name else []
+        found = await self.mind.call("turn.find", {"agent": face.agent, "names": names}, patience=5.0)
+        if not found["found"]:
+            raise Malformed(f"no turn {name[:64]!r} is kept" if name else f"{face.name} has had no turn yet")
+        return str(found["source"]), str(found["event"])
+
+    async def why_of(self, face: Face, guest: Guest, name: str) -> Json:
+        """As `why`, for the operator: see `find` for what `name` may be."""
+        return await self._made_of(face.agent, *await self.find(face, guest, name))
+
+    async def _made_of(self, agent: str, source: str, event: str) -> Json:
+        asked = {"agent": agent, "source": source, "event": event}
+        made = await self.mind.call("turn.why", asked, patience=5.0)
+        ledger = await self.mailroom.vault.call("event.show", asked, patience=5.0)
+        return asked | made | {"ledger": ledger}
+
     async def history(self, face: Face, guest: Guest, limit: int = 50) -> "list[Said]":
         """The last words said here by people, oldest first, as the mind remembers them."""
         asked = {"agent": face.agent, "source": guest.source, "room": guest.room, "limit": limit}

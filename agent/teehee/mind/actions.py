@@ -1,6 +1,7 @@
 """Runs the actions a decision names, each on its own: one that fails never takes the others with it."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,12 +10,14 @@ from pydantic import ValidationError
 
 from teehee.errors import ActionFailed, AskAgain
 from teehee.log import get_logger
+from teehee.mind import notes
 from teehee.mind.respond import Decision
 from teehee.plugin import Action, Result, Turn
 
 Json = Any
 ACTION_SECONDS = 30.0
 SILENT = frozenset({"IGNORE", "NONE"})
+CLOSED = Result()  # of an action that is not open to this turn
 log = get_logger()
 
 
@@ -53,6 +56,7 @@ async def run(turn: Turn, decision: Decision) -> list[Result]:
         action = find(turn.actions, name)
         if action is None:
             log.info("action_unknown", action=name)
+            _note(name, 0.0, "unknown")
         else:
             chosen.append((action, arguments(action, name, decision.parameters)))
     if not chosen:
@@ -61,10 +65,14 @@ async def run(turn: Turn, decision: Decision) -> list[Result]:
         return [Result(decision.text)]
     results, failures = [], []
     for action, given in chosen:
+        started = time.perf_counter()
         try:
             results.append(await _run_one(turn, action, given))
         except ActionFailed as error:
             failures.append(str(error))
+            _note(action.name, started, "failed", str(error))
+        else:
+            _note(action.name, started, "done" if results[-1] is not CLOSED else "closed")
     if failures and not any(result.text for result in results):
         raise ActionFailed("; ".join(failures))
     return results
@@ -89,7 +97,8 @@ def fits(turn: Turn, action: Action) -> bool:
 
 async def _run_one(turn: Turn, action: Action, given: tuple[Any, ...]) -> Result:
     if not fits(turn, action):
-        return Result()
+        return CLOSED
+    notes.BY.set(action.name)
     try:
         async with asyncio.timeout(ACTION_SECONDS):
             result = await action.handler(turn, *given)
@@ -105,6 +114,11 @@ async def _run_one(turn: Turn, action: Action, given: tuple[Any, ...]) -> Result
         log.warning("action_failed", action=action.name, error=f"gave {type(result).__name__}, expected a Result")
         raise ActionFailed(f"{action.name} gave no Result")
     return result
+
+
+def _note(name: str, started: float, how: str, reason: str = "") -> None:
+    taken = notes.since(started) if started else 0.0
+    notes.now().actions.append({"name": name, "ms": taken, "how": how, "reason": reason})
 
 
 def _plain(name: str) -> str:

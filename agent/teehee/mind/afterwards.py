@@ -84,6 +84,7 @@ class Afterwards:
             for effect in delivered:
                 self.store.remember(_memory(agent, done.row, effect))
             self.store.close_row(done.row.seq, "done")
+            self.desk.records.finish(self.store, agent, done.row, "", done.settled)
             failpoints.hit("mind.outcome.before-commit")
 
         try:
@@ -92,6 +93,7 @@ class Afterwards:
             log.warning("outcome_not_kept", reason=str(error))
             return
         failpoints.hit("mind.outcome.after-commit")
+        self.desk.records.close(done.row)
         if delivered and (agent.evaluators or agent.events):
             await self._judge(agent, done, delivered)
 

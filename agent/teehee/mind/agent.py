@@ -1,8 +1,11 @@
 """One agent, put together: character, plugins in order, brain, services."""
 
 import contextlib
+import hashlib
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -15,6 +18,7 @@ from teehee.mind.state import StateComposer
 from teehee.plugin import Action, Evaluator, EventHandler, Plugin
 from teehee.wire import boot
 
+Json = Any
 TEXT_LARGE = "TEXT_LARGE"
 log = get_logger()
 
@@ -33,6 +37,9 @@ class Agent:
     events: Mapping[str, tuple[EventHandler, ...]]
     services: dict[type, object] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
+    package: str = ""  # hash of the redacted character
+    plugins: tuple[str, ...] = ()
+    model: Mapping[str, Json] = field(default_factory=dict)  # which one, and its settings
 
 
 @contextlib.asynccontextmanager
@@ -60,6 +67,9 @@ async def open_agent(
             events=_events(loaded.plugins),
             services=typed,
             settings=settings,
+            package=hashlib.sha256(json.dumps(booted.character, sort_keys=True).encode()).hexdigest(),
+            plugins=tuple(p.name for p in loaded.plugins),
+            model=models.described(booted, offered),
         )
         for plugin in loaded.plugins:
             await _start_services(plugin, agent, stack)

@@ -9,14 +9,16 @@ from typing import Any
 
 from teehee.errors import AskAgain, Unavailable
 from teehee.log import get_logger
-from teehee.mind import respond
+from teehee.mind import notes, respond, why
 from teehee.mind import turn as turns
 from teehee.mind.afterwards import Afterwards
 from teehee.mind.agent import Agent
 from teehee.plugin import Spoken
 from teehee.store.mind_store import Memory, MindStore, Row
+from teehee.store.turn_records import Record
 from teehee.wire import failpoints, strict
 from teehee.wire.messages import Effect, Ended, Event
+from teehee.wire.server import Handler
 
 Json = Any
 BACKOFF = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # seconds between tries while a model is away
@@ -45,6 +47,16 @@ class Inbox:
         self._tries: dict[int, int] = {}  # row -> how often its turn was postponed
         self._closing = False
 
+    def methods(self) -> dict[str, Handler]:
+        """What the gate may ask."""
+        return {
+            "event.accept": self.accept,
+            "room.history": self.history,
+            "turn.find": self.find,
+            "turn.show": self.show,
+            "turn.why": self.why,
+        }
+
     # -- in
 
     def accept(self, params: dict[str, Json]) -> Awaitable[Json]:
@@ -61,7 +73,7 @@ class Inbox:
         def told(seq: int | None) -> Json:
             failpoints.hit("mind.inbox.after-commit")
             if seq is not None:
-                self._enqueue(Row(seq, event))
+                self._enqueue(Row(seq, event, accepted=notes.now_ms()))
             return {"new": seq is not None}
 
         return self.store.commit.run(write, told)
@@ -146,7 +158,12 @@ class Inbox:
         log.debug("reply_committed", agent=agent.character.name, source=row.event.source, parts=len(effects))
 
     async def _end(self, row: Row, code: str) -> None:
-        await self.store.commit.run(lambda: self.store.close_row(row.seq, "ended", code))
+        def write() -> None:
+            self.store.close_row(row.seq, "ended", code)
+            self.desk.records.finish(self.store, self.agents[row.event.agent], row, code, {})
+
+        await self.store.commit.run(write)
+        self.desk.records.close(row)
         self._heard(row)
         self.tell(Ended(row.event.agent, row.event.source, row.event.event, code))
         log.info("turn_ended", code=code, source=row.event.source)
@@ -189,6 +206,25 @@ class Inbox:
             actions = ()
         return {"state": state, "code": code, "actions": list(actions)}
 
+    def why(self, params: dict[str, Json]) -> Json:
+        """The gate's `turn.why`: what an answer was made of."""
+        asked = strict.parse(_Asked, params)
+        state, code, _ = self.store.row_state(asked.agent, asked.source, asked.event)
+        found = self._record(asked)
+        return {"state": state, "code": code, "recorded": found is not None} | (why.told(found) if found else {})
+
+    def find(self, params: dict[str, Json]) -> Json:
+        """The gate's `turn.find`: the event whose turn has one of these names, or the agent's latest."""
+        asked = strict.parse(_Names, params)
+        found = self.store.turns.find(asked.agent, asked.names[:8])
+        return {"found": found is not None, "source": found[0] if found else "", "event": found[1] if found else ""}
+
+    def _record(self, asked: "_Asked") -> Record | None:
+        if asked.agent not in self.agents:
+            return None
+        event = (asked.agent, asked.source, asked.event)
+        return self.desk.records.found(self.store, self.agents[asked.agent], event)
+
     def history(self, params: dict[str, Json]) -> Json:
         """The gate's `room.history`: what people said in a room, oldest first."""
         asked = strict.parse(_History, params)
@@ -207,6 +243,12 @@ class _Asked:
     agent: str
     source: str
     event: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    agent: str
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

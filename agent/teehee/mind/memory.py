@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from teehee import ids
+from teehee.mind import notes
 from teehee.plugin import Knowledge, Message, Recall
 from teehee.store.mind_store import Memory, MindStore
 
@@ -33,19 +34,22 @@ class RoomMemory:
             agent_id=said.agent_id,
             room_id=said.room_id,
         )
+        notes.now().remembered.append([text, table, dict(data)])
         await self.store.commit.run(lambda: self.store.remember(memory))
 
     async def recall(self, table: str, limit: int) -> list[Recall]:
         found = self.store.latest(self.message.room_id, table, limit)
-        return [
-            Recall(
-                str(m.content.get("text", "")),
-                m.content.get("data", {}),
-                datetime.fromtimestamp(m.created_at / 1000, UTC),
-            )
-            for m in found
-        ]
+        rows = [[str(m.content.get("text", "")), m.content.get("data", {}), m.created_at] for m in found]
+        notes.now().read(table, [m.id for m in found], rows)
+        return recalled(rows)
 
     async def search(self, text: str, limit: int) -> list[Knowledge]:
         found = self.store.search_knowledge(self.message.agent_id, text, limit)
-        return [Knowledge(str(c["text"]), str(c.get("source", "")), int(c.get("position", 0))) for c in found]
+        rows: list[list[Json]] = [[str(c["text"]), str(c.get("source", "")), int(c.get("position", 0))] for c in found]
+        notes.now().read("knowledge", [f"{source}#{position}" for _, source, position in rows], rows)
+        return [Knowledge(*row) for row in rows]
+
+
+def recalled(rows: list[Json]) -> list[Recall]:
+    """Recalls from their plain form: text, data, milliseconds since 1970."""
+    return [Recall(text, data, datetime.fromtimestamp(at / 1000, UTC)) for text, data, at in rows]

@@ -99,6 +99,14 @@ def patience(brain: boot.Brain) -> float:
     return brain.timeout_seconds + 2 * MARGIN_SECONDS
 
 
+def described(agent: boot.MindAgent, offered: Sequence[ModelHandler]) -> dict[str, Json]:
+    """Which model answers, and its settings, for whoever asks why an answer came out so."""
+    if asked := agent.brain if agent.brain.rule else None:
+        settings = {"temperature": asked.temperature, "max_tokens": asked.max_tokens}
+        return {"kind": "endpoint", "name": asked.model, **settings}
+    return {"kind": "plugin" if offered else "classic", "name": "", "temperature": None, "max_tokens": None}
+
+
 async def within(
     brain: Brain, seconds: float, turn: Turn, stable: State, fresh: State, reason: str, hear: Hear = unheard
 ) -> str:

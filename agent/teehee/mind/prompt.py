@@ -77,6 +77,12 @@ def compose(turn: Turn, stable: State, fresh: State, reason: str = "") -> Chat:
     ]
 
 
+def frame(turn: Turn) -> dict[str, int]:
+    """How long the parts of the prompt are that no provider tells; with a TEMPLATE, the providers' are inside it."""
+    ours, arranged = FORMAT.format(name=turn.character.name), arrangement(turn.character, turn.message.source)
+    return {"FORMAT": len(ours), "TEMPLATE": len(arranged), "MESSAGE": len(turn.message.text)}
+
+
 def _rendered(arranged: str, turn: Turn, stable: State, fresh: State) -> str:
     who = turn.character
     values = {**UNFILLED, **stable.values, **fresh.values, "providers": _joined({**stable.texts, **fresh.texts})}

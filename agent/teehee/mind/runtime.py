@@ -61,8 +61,7 @@ async def serve(settings: boot.MindBoot, life: child.Life) -> None:
             server.push("turn.ended", ended.to_json())
 
         inbox = Inbox(desk, agents, afterwards, tell, settings.rooms_in_parallel)
-        methods = {"event.accept": inbox.accept, "room.history": inbox.history, "turn.show": inbox.show}
-        server = Server("gate", sockets / "mind.sock", methods, log.info)
+        server = Server("gate", sockets / "mind.sock", inbox.methods(), log.info)
         await inbox.recover()
         await server.start()
         stack.push_async_callback(server.close)

@@ -1,10 +1,12 @@
 """Composes the state of a turn: providers asked in parallel, a failing one left out by name."""
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from teehee.log import get_logger
+from teehee.mind import notes
 from teehee.plugin import Provided, Provider, State, Turn
 
 PROVIDER_SECONDS = 5.0
@@ -27,6 +29,8 @@ class StateComposer:
         key = (turn.message.room_id, turn.message.room_type, f"{turn.now:%Y-%m-%d}")
         if key in self._kept:
             self._kept.move_to_end(key)
+            for name, text in self._kept[key].texts.items():
+                notes.now().provided(name, 0.0, len(text), "kept")
             return self._kept[key]
         told = await _ask_all(turn, self._stable)
         if None not in told:  # one that failed is asked again next time
@@ -63,14 +67,18 @@ def _joined(providers: Sequence[Provider], told: Sequence[Provided | None]) -> S
 
 async def _ask(provider: Provider, turn: Turn) -> Provided | None:
     """What the provider tells; None when it failed, which is logged by its name."""
+    notes.BY.set(provider.name)  # this is a task of its own
+    started = time.perf_counter()
     try:
         async with asyncio.timeout(PROVIDER_SECONDS):
             given = await provider.get(turn)
         if isinstance(given, str):
-            return Provided(given)
+            given = Provided(given)
         if not isinstance(given, Provided) or not isinstance(given.text, str) or not isinstance(given.values, Mapping):
             raise TypeError(f"gave {type(given).__name__}, expected text or Provided")
     except Exception as error:  # the action runner's rule: a plugin's failure is its own
         log.warning("provider_failed", provider=provider.name, error=f"{type(error).__name__}: {error}")
+        notes.now().provided(provider.name, started, 0, "failed")
         return None
+    notes.now().provided(provider.name, started, len(given.text), "asked")
     return given

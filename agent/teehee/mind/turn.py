@@ -5,19 +5,21 @@ inbox row -> state -> decide (journaled) -> actions -> last-mile check -> vault.
 
 import asyncio
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from teehee import ids, lastmile
-from teehee.errors import ActionFailed, AskAgain, Refused
+from teehee.errors import ActionFailed, AskAgain, Refused, Unavailable
 from teehee.log import get_logger
-from teehee.mind import actions, models, prompt, respond
+from teehee.mind import actions, models, notes, prompt, respond
 from teehee.mind.agent import Agent
 from teehee.mind.memory import RoomMemory
 from teehee.mind.recent import Recent
-from teehee.plugin import Message, Part, Result, Spoken, State, Turn
+from teehee.mind.record import Recorder, effect_facts
+from teehee.plugin import Memory, Message, Part, Result, Spoken, State, Turn
 from teehee.store.mind_store import MindStore, Row
 from teehee.wire import failpoints, strict
 from teehee.wire.client import Client
@@ -43,6 +45,7 @@ class Desk:
     store: MindStore
     recent: Recent
     vault: Client
+    records: Recorder = field(default_factory=Recorder)
 
 
 async def run(desk: Desk, agent: Agent, row: Row, hear: models.Hear = models.unheard) -> list[Effect]:
@@ -54,15 +57,9 @@ async def run(desk: Desk, agent: Agent, row: Row, hear: models.Hear = models.unh
     turn = begin(desk, agent, row.event)
     if known := await _committed(desk, row.event):
         return known
-    try:
-        parts = await _decide(desk, agent, turn, row, hear)
-    except AskAgain as error:
-        log.warning("answer_unfit", reason=str(error))
-        raise Ending("model-unfit") from error
-    except ActionFailed as error:
-        log.warning("turn_failed", reason=str(error), hint=error.hint)
-        raise Ending(error.code) from error
-    return await _submit(desk, row.event, parts)
+    with notes.taken(desk.records.begin(row, turn.message)):
+        texts = await decided(agent, turn, row.answer, partial(_journal, desk, agent, row), hear)
+        return await _submit(desk, row.event, texts)
 
 
 def begin(desk: Desk, agent: Agent, event: Event, *, part: str = "turn") -> Turn:
@@ -71,6 +68,13 @@ def begin(desk: Desk, agent: Agent, event: Event, *, part: str = "turn") -> Turn
     `part` is `turn` or `after`: what each of them remembers has ids of its own.
     """
     message = message_of(event)
+    recent = desk.recent.lines(message.room_id, message.agent_id)
+    return turn_of(agent, event, RoomMemory(desk.store, message, part), recent)
+
+
+def turn_of(agent: Agent, event: Event, memory: Memory, recent: Sequence[Spoken]) -> Turn:
+    """The turn of an event with this memory and this past."""
+    message = message_of(event)
     now = datetime.fromtimestamp(event.at / 1000, UTC)
     return Turn(
         message=message,
@@ -78,8 +82,8 @@ def begin(desk: Desk, agent: Agent, event: Event, *, part: str = "turn") -> Turn
         now=now,
         random=random.Random(f"{message.id}"),
         sample=random.Random(f"{message.room_id}/{now:%Y-%m-%d}"),
-        memory=RoomMemory(desk.store, message, part),
-        recent=desk.recent.lines(message.room_id, message.agent_id),
+        memory=memory,
+        recent=recent,
         actions=agent.actions,
         providers=agent.state.providers,
         evaluators=agent.evaluators,
@@ -105,21 +109,42 @@ def message_of(event: Event) -> Message:
     )
 
 
-async def _decide(desk: Desk, agent: Agent, turn: Turn, row: Row, hear: models.Hear) -> list[str]:
+async def decided(agent: Agent, turn: Turn, answer: str | None, keep: Callable[[str], None], hear: models.Hear = models.unheard
+) -> list[str]:
+    """The texts of this turn; `answer` is what an earlier life journaled, `keep` journals a new one.
+
+    Raises Ending when there is nothing to say, Unavailable when the model is away.
+    """
+    try:
+        return await _decide(agent, turn, answer, keep, hear)
+    except AskAgain as error:
+        log.warning("answer_unfit", reason=str(error))
+        raise Ending("model-unfit") from error
+    except ActionFailed as error:
+        log.warning("turn_failed", reason=str(error), hint=error.hint)
+        raise Ending(error.code) from error
+
+
+async def _decide(agent: Agent, turn: Turn, answer: str | None, keep: Callable[[str], None], hear: models.Hear) -> list[str]:
     """The texts of this turn. What does not parse or may not be shown is asked again, once, with the reason."""
+    noted = notes.now()
     asked = prompt.keys(prompt.arrangement(turn.character, turn.message.source))
     stable, fresh = await agent.state.stable(turn), await agent.state.fresh(turn, keys=asked)
     turn.state = State({**stable.texts, **fresh.texts}, {**stable.values, **fresh.values})
-    answer, reason = row.answer, ""
+    noted.stable, noted.recent, noted.frame = stable, turn.recent, prompt.frame(turn)
+    noted.fresh.append(fresh)
+    reason = ""
     for attempt in (1, 2):
         try:
             if answer is None:
                 failpoints.hit("mind.model.before-call")
                 answer = await _ask(agent, turn, stable, fresh, reason, hear)
                 failpoints.hit("mind.model.after-call")
-                _journal(desk, row, answer)
+                keep(answer)
+            _seed(turn, attempt)
             return await _act(agent, turn, respond.parse(answer))
         except AskAgain as error:
+            noted.reasons.append(str(error))
             if attempt == 2:
                 raise
             log.info("answer_asked_again", reason=str(error))
@@ -127,14 +152,39 @@ async def _decide(desk: Desk, agent: Agent, turn: Turn, row: Row, hear: models.H
     raise AssertionError("unreachable: the second attempt returns or raises")
 
 
+def _seed(turn: Turn, attempt: int) -> None:
+    """Chance for the actions, whatever providers drew before: which of them were asked differs from turn to turn."""
+    turn.random = random.Random(f"{turn.message.id}/{attempt}")
+    turn.sample = random.Random(f"{turn.message.room_id}/{turn.now:%Y-%m-%d}")
+
+
 async def _ask(agent: Agent, turn: Turn, stable: State, fresh: State, reason: str, hear: models.Hear) -> str:
     """The brain's answer; asked once more when it wants to consult providers first."""
-    answer = await models.within(agent.brain, agent.patience, turn, stable, fresh, reason, hear)
+    answer = await _call(agent, turn, stable, fresh, reason, notes.AGAIN if reason else notes.ASKED, hear)
     named = _providers_named(answer)
     if named and not reason and agent.state.offers(named):
         asked = prompt.keys(prompt.arrangement(turn.character, turn.message.source))
         fresh = await agent.state.fresh(turn, named, asked)
+        notes.now().fresh.append(fresh)
+        answer = await _call(agent, turn, stable, fresh, reason, notes.CONSULTED, hear)
+    return answer
+
+
+async def _call(
+    agent: Agent, turn: Turn, stable: State, fresh: State, reason: str, why: str, hear: models.Hear
+) -> str:
+    """One call of the model, noted down."""
+    noted, started = notes.now(), time.perf_counter()
+    call = noted.called(why)
+    try:
         answer = await models.within(agent.brain, agent.patience, turn, stable, fresh, reason, hear)
+    except (ActionFailed, Unavailable) as error:
+        call["error"] = "unfit" if isinstance(error, AskAgain) else error.code
+        noted.answers.append([call["error"], str(error)])
+        raise
+    finally:
+        call["ms"] = notes.since(started)
+    noted.answers.append(["said", answer])
     return answer
 
 
@@ -145,13 +195,14 @@ def _providers_named(answer: str) -> tuple[str, ...]:
         return ()
 
 
-def _journal(desk: Desk, row: Row, answer: str) -> None:
+def _journal(desk: Desk, agent: Agent, row: Row, answer: str) -> None:
     """Writes the answer down while the turn goes on: a crash from here on does not pay the model twice."""
 
-    row.answer = answer
+    row.answer, noted = answer, notes.now()
 
     def write() -> None:
         desk.store.journal(row.seq, answer)
+        desk.records.keep(desk.store, agent, noted)
         failpoints.hit("mind.journal.before-commit")
 
     written = desk.store.commit.run(write)
@@ -162,14 +213,20 @@ def _journal(desk: Desk, row: Row, answer: str) -> None:
 
 async def _act(agent: Agent, turn: Turn, decision: respond.Decision) -> list[str]:
     """Runs what was decided; gives the words to send. Raises Ending when there are to be none."""
+    noted = notes.now()
+    noted.decision = {name: getattr(decision, name) for name in ("actions", "providers", "text", "parameters")}
+    noted.decided = notes.now_ms()
     decision = actions.audible(decision)
     if not decision.actions:
         raise Ending("ignored")
     ours = prompt.instructions(agent.character.name)
     turn.reply = _shown(decision.text, ours) if decision.text else ""
+    noted.acting = True
     results = await actions.run(turn, decision)
+    noted.acting = False
     texts = [text for result in results if (text := _result_text(result, turn, ours))]
     if texts:
+        noted.texts = texts
         return texts
     if set(decision.actions) == {"REPLY"}:
         raise AskAgain("it had no words to say")
@@ -223,9 +280,14 @@ async def _submit(desk: Desk, event: Event, texts: list[str]) -> list[Effect]:
                 await asyncio.sleep(WITNESS_PAUSE)
                 continue
             log.warning("submission_refused", rule=refused.rule, reason=refused.reason)
+            notes.now().policy = {"verdict": "refused", "rule": refused.rule, "reason": refused.reason}
             raise Ending(_ending_code(refused.rule)) from refused
     failpoints.hit("mind.submit.after-call")
-    return [strict.parse(Effect, item, "effect") for item in given["effects"]]
+    effects = [strict.parse(Effect, item, "effect") for item in given["effects"]]
+    noted = notes.now()
+    noted.policy = {"verdict": "allowed", "rule": str(given.get("rule", "")), "reason": ""}
+    noted.effects = [effect_facts(effect) for effect in effects]
+    return effects
 
 
 def _ending_code(rule: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from teehee import commit
 from teehee.store import schema, search
+from teehee.store.turn_records import TurnRecords
 from teehee.wire import strict
 from teehee.wire.messages import Event
 
@@ -22,6 +23,7 @@ class Row:
     seq: int
     event: Event
     answer: str | None = None
+    accepted: int = 0  # when, in milliseconds since 1970; 0 when an earlier life of the process did
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class MindStore:
         self.db: sqlite3.Connection = commit.open_database(path, what="mind's store")
         commit.migrate(self.db, schema.MIGRATIONS, what="mind's store")
         self.commit = commit.GroupCommit(self.db, on_undo=self._forget_known)
+        self.turns = TurnRecords(self.db)
         self._known: set[tuple[str, str]] = set()  # (room, entity) pairs whose rows are there
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from teehee.vault import policy
 from teehee.vault.core import Core
 from teehee.wire import failpoints, strict
 from teehee.wire.messages import Effect, Outcome, Settled, Submission, Witness
@@ -33,6 +34,7 @@ class Doors:
 
     def gate(self) -> dict[str, Handler]:
         return {
+            "event.show": self.show,
             "event.witness": self.witness,
             "effect.due": self.due,
             "effect.for_event": self.for_event,
@@ -79,7 +81,7 @@ class Doors:
             answer = {"effects": [effect.to_json() for effect in effects]}
             if new:
                 self.push("gate", "effect.due", answer)
-            return answer
+            return answer | {"rule": policy.rule_of(wanted)}
 
         return self.core.commit.run(decide, told)
 
@@ -107,6 +109,11 @@ class Doors:
         asked = strict.parse(_EventQuestion, params)
         effects = self.core.ledger.of_event(asked.agent, asked.source, asked.event)
         return {"effects": [e.to_json() for e in effects]}
+
+    def show(self, params: Params) -> Json:
+        """The gate's `event.show`: when an event was witnessed, and how each effect that answers it stands."""
+        asked = strict.parse(_EventQuestion, params)
+        return self.core.ledger.standing(asked.agent, asked.source, asked.event)
 
     def settled(self, params: Params) -> Json:
         wanted = strict.parse(_EffectIds, params)

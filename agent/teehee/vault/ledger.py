@@ -192,6 +192,22 @@ class Ledger:
         """The effects committed in answer to an event."""
         return self._known(self.identities.get(agent), source, event, "")
 
+    def standing(self, agent: str, source: str, event: str) -> dict[str, Any]:
+        """When an event was witnessed and answered, and when each effect was committed and settled; no words."""
+        self.identities.get(agent)
+        row = self.db.execute(
+            "SELECT at, answered_at FROM events WHERE agent=? AND source=? AND event=?", (agent, source, event)
+        ).fetchone()
+        effects = []
+        for effect in self.of_event(agent, source, event):
+            leaf_at, ended = self.db.execute(
+                "SELECT outcome_leaf, settled_at FROM effects WHERE id=?", (effect.id,)
+            ).fetchone()
+            facts = {"id": effect.id, "verb": effect.verb, "state": effect.state, "leaf": effect.leaf, "at": effect.at}
+            effects.append(facts | {"outcome_leaf": leaf_at, "settled_at": ended})
+        witnessed, answered = row or (None, None)
+        return {"witnessed_at": witnessed, "answered_at": answered, "effects": effects}
+
     def _known(self, agent: Agent, source: str, event: str, key: str) -> list[Effect]:
         """What was committed for an event or a post's key; the ids follow from it, so no index is needed."""
         found: list[Effect] = []

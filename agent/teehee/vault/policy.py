@@ -62,6 +62,11 @@ def check(policy: Policy, submission: Submission, event: Witnessed | None, *, st
         _check_post(policy, submission)
 
 
+def rule_of(submission: Submission) -> str:
+    """The rule that lets a submission through which `check` has not refused."""
+    return "base.reply" if submission.event else "base.scheduled-post"
+
+
 def _check_label(label: str) -> None:
     if label not in LABELS:
         raise Refused("base.label-unknown", f"no label {label[:32]!r}; known are {', '.join(LABELS)}")

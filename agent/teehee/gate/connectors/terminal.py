@@ -45,6 +45,15 @@ class About:
 
 
 @dataclass(frozen=True, slots=True)
+class Why:
+    """`id` is a message's, an event's or an effect's; empty for the agent's latest turn."""
+
+    id: str = ""
+    agent: str = ""
+    room: str = "main"
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """Ids of messages now on the screen: their outcome is written."""
 
@@ -78,6 +87,7 @@ class TerminalConnector:
             "about": self.about,
             "receipt": self.receipt,
             "costs": self.costs,
+            "why": self.why,
         }
 
     def agents(self, params: Params) -> Json:
@@ -109,6 +119,11 @@ class TerminalConnector:
     def costs(self, params: Params) -> Json:
         """Needs no model, so it answers when every cap is reached."""
         return self.spent(strict.parse(Costs, params).days)
+
+    async def why(self, params: Params) -> Json:
+        """What an answer was made of, step by step; this user may ask about any room."""
+        asked = strict.parse(Why, params)
+        return await self.conversation.why_of(self.conversation.face(asked.agent), self._guest(asked.room), asked.id)
 
     def _guest(self, room: str) -> Guest:
         if not ROOM_SHAPE.fullmatch(room):
