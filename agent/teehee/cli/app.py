@@ -17,9 +17,11 @@ from teehee.cli import (
     log,
     new,
     plugins,
+    replay,
     run,
     simulator,
     stop,
+    trace,
     verify,
 )
 
@@ -48,6 +50,8 @@ def build() -> typer.Typer:
         chat.chat,
         ask.ask,
         log.log,
+        trace.trace,
+        replay.replay,
         backup.backup,
         backup.restore,
         costs.costs,

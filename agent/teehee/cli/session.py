@@ -34,6 +34,19 @@ async def reach(names: Sequence[str], options: dict[str, Json]) -> AsyncIterator
         yield await stack.enter_async_context(Client(plan.folder.sockets / "terminal.sock"))
 
 
+@contextlib.asynccontextmanager
+async def running(options: dict[str, Json]) -> AsyncIterator[Client]:
+    """The terminal's door of the agents that run in the data folder. Raises ConfigError when none does."""
+    plan = plans.make([], options)
+    if not plan.folder.is_running:
+        raise ConfigError(
+            f"no agent runs in {str(plan.folder.path)!r}",
+            hint="start it with `teehee run`: what it keeps of its turns is asked of itself",
+        )
+    async with Client(plan.folder.sockets / "terminal.sock") as door:
+        yield door
+
+
 async def pick(door: Client, wanted: str) -> Json:
     """The agent called `wanted` (name or slug), or the only one. Raises ConfigError when it is unclear."""
     faces: list[Json] = await door.call("agents")

@@ -19,6 +19,7 @@ Json = Any
 TEXT_LIMIT = 4000  # characters a person may say at once
 ID_LIMIT = 128
 WAIT_LIMIT = 120.0  # seconds
+REPLAY_SECONDS = 120.0  # actions run again, each within its own bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,12 @@ class Conversation:
     async def why_of(self, face: Face, guest: Guest, name: str) -> Json:
         """As `why`, for the operator: see `find` for what `name` may be."""
         return await self._made_of(face.agent, *await self.find(face, guest, name))
+
+    async def replay(self, face: Face, guest: Guest, name: str) -> Json:
+        """Runs a turn again, dry, and tells whether it came out the same; see `find` for what `name` may be."""
+        source, event = await self.find(face, guest, name)
+        asked = {"agent": face.agent, "source": source, "event": event}
+        return asked | await self.mind.call("turn.replay", asked, patience=REPLAY_SECONDS)
 
     async def _made_of(self, agent: str, source: str, event: str) -> Json:
         asked = {"agent": agent, "source": source, "event": event}

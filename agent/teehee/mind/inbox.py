@@ -10,6 +10,7 @@ from typing import Any
 from teehee.errors import AskAgain, Unavailable
 from teehee.log import get_logger
 from teehee.mind import notes, respond, why
+from teehee.mind import replay as replays
 from teehee.mind import turn as turns
 from teehee.mind.afterwards import Afterwards
 from teehee.mind.agent import Agent
@@ -53,6 +54,7 @@ class Inbox:
             "event.accept": self.accept,
             "room.history": self.history,
             "turn.find": self.find,
+            "turn.replay": self.replay,
             "turn.show": self.show,
             "turn.why": self.why,
         }
@@ -218,6 +220,14 @@ class Inbox:
         asked = strict.parse(_Names, params)
         found = self.store.turns.find(asked.agent, asked.names[:8])
         return {"found": found is not None, "source": found[0] if found else "", "event": found[1] if found else ""}
+
+    async def replay(self, params: dict[str, Json]) -> Json:
+        """The gate's `turn.replay`: does the recorded turn come out the same again?"""
+        asked = strict.parse(_Asked, params)
+        found, event = self._record(asked), self.store.event_of(asked.agent, asked.source, asked.event)
+        if found is None or event is None:
+            return {"replayed": False, "reason": "no record of it is kept", "same": False, "differences": []}
+        return await replays.replay(self.agents[asked.agent], found, event)
 
     def _record(self, asked: "_Asked") -> Record | None:
         if asked.agent not in self.agents:

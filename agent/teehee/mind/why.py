@@ -23,6 +23,7 @@ def told(record: Record) -> dict[str, Json]:
         "reasons": reasons,
         "decision": {"actions": decision.get("actions", []), "providers": decision.get("providers", [])},
         "actions": came.get("actions", []),
+        "room_id": record.place.room_id,
         "policy": came.get("policy", {}),
         "effects": came.get("effects", []),
         "package": made.get("package", ""),

@@ -100,6 +100,13 @@ class MindStore:
         ).fetchone()
         return self.db.execute("DELETE FROM inbox WHERE seq<=? AND state!='open'", (last or 0,)).rowcount
 
+    def event_of(self, agent: str, source: str, event: str) -> Event | None:
+        """The event as it was accepted; None when it never was."""
+        row = self.db.execute(
+            "SELECT body FROM inbox WHERE agent=? AND source=? AND event=?", (agent, source, event)
+        ).fetchone()
+        return None if row is None else strict.parse(Event, json.loads(row[0]))
+
     # -- who and where
 
     def meet(self, agent_id: str, room_id: str, entity_id: str, event: Event) -> None:

@@ -87,6 +87,7 @@ class TerminalConnector:
             "about": self.about,
             "receipt": self.receipt,
             "costs": self.costs,
+            "replay": self.replay,
             "why": self.why,
         }
 
@@ -124,6 +125,11 @@ class TerminalConnector:
         """What an answer was made of, step by step; this user may ask about any room."""
         asked = strict.parse(Why, params)
         return await self.conversation.why_of(self.conversation.face(asked.agent), self._guest(asked.room), asked.id)
+
+    async def replay(self, params: Params) -> Json:
+        """Runs a turn again, dry; this user may ask about any room."""
+        asked = strict.parse(Why, params)
+        return await self.conversation.replay(self.conversation.face(asked.agent), self._guest(asked.room), asked.id)
 
     def _guest(self, room: str) -> Guest:
         if not ROOM_SHAPE.fullmatch(room):
