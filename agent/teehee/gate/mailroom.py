@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from teehee.errors import TeeheeError
+from teehee.gate.metrics import Counts
 from teehee.log import get_logger
 from teehee.wire import failpoints, strict
 from teehee.wire.client import Client
@@ -34,8 +35,9 @@ class Answer:
 class Mailroom:
     """Wakes waiters when the vault says something is due, and reports what was handed over."""
 
-    def __init__(self, vault: Client) -> None:
+    def __init__(self, vault: Client, counts: Counts | None = None) -> None:
         self.vault = vault
+        self.counts = counts or Counts()
         self.stopped: set[str] = set()
         self._events: dict[Key, set[asyncio.Future[Answer]]] = defaultdict(set)
         self._rooms: dict[Room, set[asyncio.Future[None]]] = defaultdict(set)
@@ -53,11 +55,13 @@ class Mailroom:
             by_event[effect.agent, effect.source, effect.event].append(effect)
         for key, group in by_event.items():
             if key[0] not in self.stopped:
+                self.counts.answered(*key)
                 self._wake(key, Answer(tuple(group)))
                 self._stir((key[0], group[0].room))
 
     def ended(self, ended: Ended) -> None:
         """A turn ended with nothing to show."""
+        self.counts.ended(ended.agent, ended.source, ended.event, ended.code, final=ended.final)
         self._wake((ended.agent, ended.source, ended.event), Answer(ended=ended.code))
 
     def stop(self, agent: str) -> None:
@@ -149,6 +153,7 @@ class Mailroom:
         except TeeheeError as error:  # it stays due: the next pull of this client settles it
             log.warning("outcome_not_written", effect=effect, error=str(error))
             return
+        self.counts.add("teehee_outcomes", DELIVERED)
         failpoints.hit("gate.outcome.reported")
 
     async def settle(self) -> None:

@@ -1,8 +1,8 @@
 """Turns into records: what a turn noted, written in the transactions that its row is written in anyway."""
 
 import hashlib
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,8 @@ class Recorder:
     """The notes of turns that have no end yet, and the states they share, packed once."""
 
     open: dict[Key, Notes] = field(default_factory=dict)
+    told: Callable[[Key], None] = lambda ended: None  # hears of every turn that has ended
+    tally: Counter[tuple[str, ...]] = field(default_factory=Counter)  # (metric, agent, labels…)
     _packed: OrderedDict[int, tuple[State, str, bytes]] = field(default_factory=OrderedDict)
 
     def begin(self, row: Row, message: Message) -> Notes:
@@ -52,11 +54,13 @@ class Recorder:
         for effect in notes.effects:
             effect["state"] = told.get(effect["id"], effect["state"])
         notes.closed = now_ms()
+        _count(self.tally, agent.id, notes)
         store.turns.finish(row.seq, came_of(notes), [e["id"] for e in notes.effects])
 
     def close(self, row: Row) -> None:
-        """The record is on the disk, or lost with its row."""
+        """The record is on the disk."""
         self.open.pop(key(row), None)
+        self.told(key(row))
 
     def found(self, store: MindStore, agent: Agent, event: Key) -> Record | None:
         """The record of an event's turn: as it stands while the turn is open, else as it was kept."""
@@ -74,6 +78,20 @@ class Recorder:
             if len(self._packed) > STATES_KEPT:
                 self._packed.popitem(last=False)
         return known[1], known[2]
+
+
+def _count(tally: Counter[tuple[str, ...]], agent: str, notes: Notes) -> None:
+    """Adds a turn to the numbers; names come from plugins, never from what a model made up."""
+    for call in notes.calls:
+        tally["teehee_model_calls", agent, call["error"] or "ok"] += 1
+        for direction, number in (call["tokens"] or {}).items():
+            tally["teehee_model_tokens", agent, direction] += number
+    for action in notes.actions:
+        name = action["name"] if action["how"] != "unknown" else ""
+        tally["teehee_actions", agent, name, action["how"]] += 1
+    for provider in notes.providers:
+        if provider["how"] == "failed":
+            tally["teehee_provider_failures", agent, provider["name"]] += 1
 
 
 def key(row: Row) -> Key:

@@ -123,6 +123,9 @@ class GateBoot:
     pccs: str = ""  # where Intel's word on real ones is fetched
     purses: tuple[Purse, ...] = ()
     in_all: Cap = Cap()  # of all agents together
+    metrics_token_hash: str = ""  # SHA-256, hex, of what /metrics asks for; empty: open on loopback, closed elsewhere
+    otlp: str = ""  # where traces go; empty: nowhere
+    otlp_content: bool = False  # what was said goes along
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,3 +167,4 @@ class MindBoot:
     log_level: str = "info"
     failpoint: str = ""
     keep: Keep = field(default_factory=Keep)
+    traced: bool = False  # the gate is told of every turn that ends

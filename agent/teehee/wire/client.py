@@ -51,6 +51,11 @@ class Client:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._keeper
 
+    @property
+    def is_up(self) -> bool:
+        """Is there a connection just now?"""
+        return self._link is not None
+
     async def call(self, method: str, params: dict[str, Json] | None = None, *, patience: float = PATIENCE) -> Json:
         """The peer's result. Raises Unavailable when it stays away, Refused when a rule says no."""
         line_id = next(self._ids)
