@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from teehee.errors import TeeheeError
+from teehee.errors import Unavailable
 from teehee.gate.doorway import Doorway
 from teehee.gate.mailroom import Mailroom
 from teehee.wire.boot import Face
@@ -62,13 +62,10 @@ class Health:
 
 async def _asked(name: str, link: Client, reasons: list[tuple[str, str]]) -> Json | None:
     """What a process says of its health; None, and a reason, when it says nothing."""
-    if not link.is_up:
-        reasons.append((f"{name}-away", f"no connection to the {name}"))
-        return None
     try:
-        said = await link.call("health", patience=PATIENCE)
-    except TeeheeError:
-        reasons.append((f"{name}-silent", f"the {name} did not answer in {PATIENCE:g} s"))
+        said = await link.call_now("health", patience=PATIENCE)
+    except Unavailable as error:
+        reasons.append((f"{name}-{error.code}", str(error)))
         return None
     if said["disk"]:
         reasons.append((f"{name}-disk", f"the {name} cannot write: {said['disk']}"))
