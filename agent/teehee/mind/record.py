@@ -37,7 +37,7 @@ class Recorder:
         """Writes down what the turn is made of; runs inside a transaction."""
         digest, body = self._state(notes.stable)
         store.turns.keep(notes.place, made_of(agent, notes), digest, body)
-        notes.kept = True
+        notes.kept = len(notes.calls) + len(notes.reads)
 
     def finish(self, store: MindStore, agent: Agent, row: Row, code: str, told: Mapping[str, str]) -> None:
         """Writes down what came of it; runs inside the transaction that closes the row.
@@ -49,7 +49,7 @@ class Recorder:
         if notes is None:
             return
         notes.code = code
-        if not notes.kept:
+        if notes.kept < 0:
             self.keep(store, agent, notes)
         for effect in notes.effects:
             effect["state"] = told.get(effect["id"], effect["state"])
@@ -73,7 +73,7 @@ class Recorder:
         """(digest, packed form) of a stable state; the composer hands out the same one for a room and day."""
         known = self._packed.get(id(stable))
         if known is None:
-            body = pack(plain(stable)) or pack({"texts": {}, "values": {}, "cut": True}) or b""
+            body = pack(plain(stable)) or pack({"texts": {}, "cut": True}) or b""
             known = self._packed[id(stable)] = (stable, hashlib.sha256(body).hexdigest(), body)
             if len(self._packed) > STATES_KEPT:
                 self._packed.popitem(last=False)
@@ -109,7 +109,7 @@ def made_of(agent: Agent, notes: Notes) -> dict[str, Json]:
         "journaled": notes.journaled,
         "providers": notes.providers,
         "reads": notes.reads,
-        "fresh": [plain(state) for state in notes.fresh],
+        "fresh": [dict(state.texts) for state in notes.fresh],
         "frame": notes.frame,
         "recent": [[line.name, line.text, line.own] for line in notes.recent],
         "calls": notes.calls,
@@ -121,20 +121,23 @@ def came_of(notes: Notes) -> dict[str, Json]:
     """What came of a turn, as it is kept."""
     return {
         "code": notes.code,
-        "calls": notes.calls,
-        "answers": notes.answers,
         "reasons": notes.reasons,
         "decision": notes.decision,
         "decided": notes.decided,
         "actions": notes.actions,
+        "values": notes.values,
         "recalled": notes.recalled,
         "remembered": notes.remembered,
         "texts": notes.texts,
         "policy": notes.policy,
         "closed": notes.closed,
         "effects": notes.effects,
-        "reads": notes.reads,
-    }
+    } | ({} if notes.kept == len(notes.calls) + len(notes.reads) else told_late(notes))
+
+
+def told_late(notes: Notes) -> dict[str, Json]:
+    """What went on after the rest of what went in was written."""
+    return {"calls": notes.calls, "answers": notes.answers, "reads": notes.reads}
 
 
 def effect_facts(effect: Effect) -> dict[str, Json]:
@@ -143,4 +146,4 @@ def effect_facts(effect: Effect) -> dict[str, Json]:
 
 
 def plain(state: State) -> dict[str, Json]:
-    return {"texts": dict(state.texts), "values": dict(state.values)}
+    return {"texts": dict(state.texts)}

@@ -130,7 +130,8 @@ async def _decide(agent: Agent, turn: Turn, answer: str | None, keep: Callable[[
     noted = notes.now()
     asked = prompt.keys(prompt.arrangement(turn.character, turn.message.source))
     stable, fresh = await agent.state.stable(turn), await agent.state.fresh(turn, keys=asked)
-    turn.state = State({**stable.texts, **fresh.texts}, {**stable.values, **fresh.values})
+    values = notes.Watched({**stable.values, **fresh.values}, noted)
+    turn.state = State({**stable.texts, **fresh.texts}, values)
     noted.stable, noted.recent, noted.frame = stable, turn.recent, prompt.frame(turn)
     noted.fresh.append(fresh)
     reason = ""
@@ -154,8 +155,8 @@ async def _decide(agent: Agent, turn: Turn, answer: str | None, keep: Callable[[
 
 def _seed(turn: Turn, attempt: int) -> None:
     """Chance for the actions, whatever providers drew before: which of them were asked differs from turn to turn."""
-    turn.random = random.Random(f"{turn.message.id}/{attempt}")
-    turn.sample = random.Random(f"{turn.message.room_id}/{turn.now:%Y-%m-%d}")
+    turn.random.seed(f"{turn.message.id}/{attempt}")
+    turn.sample.seed(f"{turn.message.room_id}/{turn.now:%Y-%m-%d}")
 
 
 async def _ask(agent: Agent, turn: Turn, stable: State, fresh: State, reason: str, hear: models.Hear) -> str:

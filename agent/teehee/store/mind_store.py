@@ -56,6 +56,7 @@ class MindStore:
 
     def _forget_known(self) -> None:
         self._known.clear()
+        self.turns.forget_known()
 
     # -- the inbox
 
