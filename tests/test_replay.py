@@ -39,7 +39,10 @@ async def total(turn: Turn) -> Result:
 @action("DRAW_LOTS")
 async def lots(turn: Turn) -> Result:
     said = [line.text for line in turn.recent]
-    return Result(turn.random.choice(said or ["nobody"]) + f" at {turn.now:%H:%M}: {turn.state.texts['LUCK']} {turn.state.values['senderName']}")
+    return Result(
+        turn.random.choice(said or ["nobody"])
+        + f" at {turn.now:%H:%M}: {turn.state.texts['LUCK']} {turn.state.values['senderName']}"
+    )
 
 
 @action("EXPLODE")

@@ -9,6 +9,7 @@ import pytest
 
 from minds import ADA, AGENT, Mind, ScriptedBrain, agent, event, mind
 from teehee.errors import AskAgain, Unavailable
+from teehee.mind import record
 from teehee.mind import turn as turns
 from teehee.plugin import Provided, Result, Turn, action, provider
 from teehee.store import turn_records
@@ -309,6 +310,22 @@ async def test_a_turn_is_found_by_event_by_effect_and_as_the_latest(tmp_path: Pa
             "",
         ]
         assert up.inbox.find({"agent": "another"})["found"] is False
+
+
+async def test_answers_nobody_fetches_do_not_pile_up_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "OPEN_KEPT", 3)
+    async with mind(tmp_path, agent(ScriptedBrain(block("hi")))) as up:
+        for number in range(8):
+            await up.accept(event(id=f"e-{number}"))
+            await up.answered(f"e-{number}")
+        await until(lambda: len(up.desk.records.open) <= 4)
+        waiting = why(up, "e-0")
+        up.vault.deliver("e-0")
+        await until(lambda: up.row("e-0")[0] == "done")
+
+        assert (waiting["state"], waiting["effects"][0]["state"]) == ("open", "due")
+        assert why(up, "e-0")["decision"] == {"actions": ["REPLY"], "providers": []}
+        assert (await up.inbox.replay({"agent": AGENT, "source": "terminal", "event": "e-0"}))["same"]
 
 
 def test_a_store_of_the_last_release_takes_records(tmp_path: Path) -> None:

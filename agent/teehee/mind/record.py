@@ -15,6 +15,7 @@ from teehee.wire.messages import Effect
 
 Json = Any
 Key = tuple[str, str, str]  # agent, source, event
+OPEN_KEPT = 512  # turns in memory while their outcome is awaited
 STATES_KEPT = 512  # packed states of rooms that talk now
 
 
@@ -35,6 +36,7 @@ class Recorder:
 
     def keep(self, store: MindStore, agent: Agent, notes: Notes) -> None:
         """Writes down what the turn is made of; runs inside a transaction."""
+        self._let_go(store)
         digest, body = self._state(notes.stable)
         store.turns.keep(notes.place, made_of(agent, notes), digest, body)
         notes.kept = len(notes.calls) + len(notes.reads)
@@ -42,8 +44,8 @@ class Recorder:
     def finish(self, store: MindStore, agent: Agent, row: Row, code: str, told: Mapping[str, str]) -> None:
         """Writes down what came of it; runs inside the transaction that closes the row.
 
-        `told` is the outcome of each effect by its id. A turn that an earlier life of the process ran is not known
-        here, and its record stays as that life left it.
+        `told` is the outcome of each effect by its id. The record of a turn that is not known here any more, because
+        an earlier life of the process ran it or its answer waited too long, stays as it is.
         """
         notes = self.open.get(key(row))
         if notes is None:
@@ -68,6 +70,15 @@ class Recorder:
         if notes is None:
             return store.turns.of_event(*event)
         return Record(notes.place, made_of(agent, notes), plain(notes.stable), came_of(notes))
+
+    def _let_go(self, store: MindStore) -> None:
+        """Writes down the oldest answers that nobody has fetched yet: there may be a day's worth of them."""
+        if len(self.open) <= OPEN_KEPT:
+            return
+        waiting = [event for event, notes in self.open.items() if notes.effects]
+        for event in waiting[: len(self.open) - OPEN_KEPT]:
+            notes = self.open.pop(event)
+            store.turns.finish(notes.place.seq, came_of(notes), [effect["id"] for effect in notes.effects])
 
     def _state(self, stable: State) -> tuple[str, bytes]:
         """(digest, packed form) of a stable state; the composer hands out the same one for a room and day."""
