@@ -262,6 +262,18 @@ async def test_whoever_is_forgotten_takes_the_records_of_their_rooms_along(tmp_p
         assert count(up, "turn_states") == 1
 
 
+async def test_a_record_goes_with_the_row_of_its_message(tmp_path: Path) -> None:
+    async with mind(tmp_path, agent(ScriptedBrain(block("hi")))) as up:
+        await said(up, id="e-1")
+        await up.accept(event(id="e-2"))
+        await up.answered("e-2")
+        gone = await up.store.commit.run(lambda: up.store.forget_settled(event().at + 1))
+
+        assert gone == 1
+        assert [why(up, id)["recorded"] for id in ("e-1", "e-2")] == [False, True]
+        assert count(up) == 1
+
+
 async def test_a_value_that_is_no_json_costs_neither_journal_nor_reply(tmp_path: Path) -> None:
     loop: dict[str, Json] = {}
     loop["itself"] = loop

@@ -95,11 +95,14 @@ class MindStore:
         return tuple(row) if row is not None else ("unknown", "", None)
 
     def forget_settled(self, before: int, limit: int = 500) -> int:
-        """Drops settled rows of before that moment, with the answers in them, the oldest first; how many went."""
+        """Drops settled rows of before that moment, with their answers and records, the oldest first; how many went."""
         (last,) = self.db.execute(
             "SELECT MAX(seq) FROM (SELECT seq, at FROM inbox ORDER BY seq LIMIT ?) WHERE at<?", (limit, before)
         ).fetchone()
-        return self.db.execute("DELETE FROM inbox WHERE seq<=? AND state!='open'", (last or 0,)).rowcount
+        gone = self.db.execute("DELETE FROM inbox WHERE seq<=? AND state!='open'", (last or 0,)).rowcount
+        if gone:
+            self.turns.follow(last)
+        return gone
 
     def event_of(self, agent: str, source: str, event: str) -> Event | None:
         """The event as it was accepted; None when it never was."""

@@ -116,6 +116,10 @@ class TurnRecords:
             "entity_id=? OR room_id IN (SELECT room_id FROM participants WHERE entity_id=?)", (entity_id, entity_id)
         )
 
+    def follow(self, last: int) -> None:
+        """Deletes the records, up to this row, whose row in the inbox is gone."""
+        self._delete("seq<=? AND seq NOT IN (SELECT seq FROM inbox WHERE seq<=?)", (last, last))
+
     def _delete(self, where: str, given: tuple[Json, ...]) -> None:
         agents = self.db.execute(f"SELECT DISTINCT agent_id FROM turns WHERE {where}", given).fetchall()
         self.db.execute(f"DELETE FROM turns WHERE {where}", given)
