@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from minds import AGENT, Mind, ScriptedBrain, agent, event, mind
+from teehee.errors import ActionFailed
 from teehee.mind.agent import Agent
 from teehee.plugin import Action, Evaluator, Provider, Result, Turn, action, evaluator, provider
 from teehee.testing import until
@@ -274,3 +275,14 @@ async def test_what_was_never_recorded_cannot_be_replayed(tmp_path: Path, id: st
         assert await replayed(up, id) == {
             "replayed": False, "reason": "no record of it is kept", "same": False, "differences": [],
         }  # fmt: skip
+
+
+async def test_a_refusal_of_the_model_replays_to_the_same_end(tmp_path: Path) -> None:
+    refusal = ActionFailed("the model answered 400", code="model-refused")
+    async with mind(tmp_path, dice(ScriptedBrain(refusal))) as up:
+        await up.accept(event())
+        await up.answered("e-1")
+        told = await replayed(up, "e-1")
+
+        assert up.row()[:2] == ("ended", "model-refused")
+    assert (told["replayed"], told["differences"]) == (True, [])

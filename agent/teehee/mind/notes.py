@@ -39,7 +39,7 @@ class Notes:
     providers: list[dict[str, Json]] = field(default_factory=list)
     reads: list[dict[str, Json]] = field(default_factory=list)
     calls: list[dict[str, Json]] = field(default_factory=list)
-    answers: list[Json] = field(default_factory=list)  # ["said", words] or ["unfit", why], one for each call
+    answers: list[Json] = field(default_factory=list)  # ["said", words], or a failure's [code, why], one for each call
     reasons: list[str] = field(default_factory=list)  # why an answer was asked again
     acting: bool = False
     actions: list[dict[str, Json]] = field(default_factory=list)

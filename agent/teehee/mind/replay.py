@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import BaseModel
 from structlog.contextvars import bound_contextvars
 
-from teehee.errors import AskAgain
-from teehee.mind import notes
+from teehee.errors import ActionFailed, AskAgain
+from teehee.mind import models, notes
 from teehee.mind import turn as turns
 from teehee.mind.agent import Agent
 from teehee.mind.memory import recalled
@@ -86,13 +86,13 @@ class _Answers:
     def __init__(self, answers: Sequence[Sequence[str]]) -> None:
         self.left = list(answers)
 
-    async def answer(self, turn: Turn, stable: State, fresh: State, reason: str) -> str:
+    async def answer(self, turn: Turn, stable: State, fresh: State, reason: str, hear: models.Hear) -> str:
         if not self.left:
             raise Differs("it asked the model once more than it did then")
         kind, text = self.left.pop(0)
-        if kind == "unfit":
-            raise AskAgain(text)
-        return text
+        if kind == "said":
+            return text
+        raise AskAgain(text) if kind == "unfit" else ActionFailed(text, code=kind)
 
 
 class _States(StateComposer):

@@ -109,7 +109,8 @@ def message_of(event: Event) -> Message:
     )
 
 
-async def decided(agent: Agent, turn: Turn, answer: str | None, keep: Callable[[str], None], hear: models.Hear = models.unheard
+async def decided(
+    agent: Agent, turn: Turn, answer: str | None, keep: Callable[[str], None], hear: models.Hear = models.unheard
 ) -> list[str]:
     """The texts of this turn; `answer` is what an earlier life journaled, `keep` journals a new one.
 
@@ -125,7 +126,9 @@ async def decided(agent: Agent, turn: Turn, answer: str | None, keep: Callable[[
         raise Ending(error.code) from error
 
 
-async def _decide(agent: Agent, turn: Turn, answer: str | None, keep: Callable[[str], None], hear: models.Hear) -> list[str]:
+async def _decide(
+    agent: Agent, turn: Turn, answer: str | None, keep: Callable[[str], None], hear: models.Hear
+) -> list[str]:
     """The texts of this turn. What does not parse or may not be shown is asked again, once, with the reason."""
     noted = notes.now()
     asked = prompt.keys(prompt.arrangement(turn.character, turn.message.source))
@@ -171,9 +174,7 @@ async def _ask(agent: Agent, turn: Turn, stable: State, fresh: State, reason: st
     return answer
 
 
-async def _call(
-    agent: Agent, turn: Turn, stable: State, fresh: State, reason: str, why: str, hear: models.Hear
-) -> str:
+async def _call(agent: Agent, turn: Turn, stable: State, fresh: State, reason: str, why: str, hear: models.Hear) -> str:
     """One call of the model, noted down."""
     noted, started = notes.now(), time.perf_counter()
     call = noted.called(why)
