@@ -299,6 +299,7 @@ async def test_metrics_ask_for_the_token_they_were_given(tmp_path: Path) -> None
                 {"authorization": TOKEN},
                 {"authorization": f"Bearer {TOKEN}"},
             ]
+            await ready(http, 200)
             codes = [(await http.get("/metrics", headers=headers)).status_code for headers in given]
             probes = [(await http.get(path)).status_code for path in ("/healthz", "/readyz")]
         files = [path for path in agent.folder.rglob("*") if path.is_file()]
