@@ -5,6 +5,7 @@ runs on the event loop, so one thread owns the connection and there is nothing t
 """
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -84,8 +85,17 @@ class GroupCommit:
     def __init__(self, db: sqlite3.Connection, *, on_undo: Callable[[], None] = lambda: None) -> None:
         self.db = db
         self.on_undo = on_undo
+        self.trouble = ""  # why the last write did not reach the disk; "" when it did
         self._waiting: list[_Waiting] = []
         self._closed = False
+
+    async def healthy(self) -> str:
+        """ "" when writes reach the disk, else why not: after trouble, a small one is tried."""
+        if self.trouble:
+            (version,) = self.db.execute("PRAGMA user_version").fetchone()
+            with contextlib.suppress(Unavailable):
+                await self.run(lambda: self.db.execute(f"PRAGMA user_version={version}"))
+        return self.trouble
 
     @overload
     def run(self, operation: Callable[[], T]) -> "asyncio.Future[T]": ...
@@ -119,6 +129,7 @@ class GroupCommit:
                 results.append(self._attempt(operation, alone=len(group) == 1))
             if self.db.in_transaction:
                 self.db.execute("COMMIT")
+            self.trouble = ""
         except sqlite3.Error as error:
             self._abandon(group, error)
             return
@@ -154,6 +165,7 @@ class GroupCommit:
         if self.db.in_transaction:
             self.db.execute("ROLLBACK")
         self.on_undo()
+        self.trouble = str(error)
         told = Unavailable(
             f"the data folder took no write: {error}",
             code="disk",

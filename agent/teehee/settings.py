@@ -92,6 +92,13 @@ class Settings(BaseModel):
     memories_per_room: int = Field(
         0, ge=0, description="newest memories of one kind a room keeps, 64 or more; 0: all of them"
     )
+    metrics_token: SecretStr = Field(
+        SecretStr(""), description="what /metrics asks for; needed once the web page is bound wider than loopback"
+    )
+    otlp_endpoint: str = Field(
+        "", description="base URL of an OTLP/HTTP collector that traces go to (needs teehee[otel]); empty: nowhere"
+    )
+    otlp_content: bool = Field(False, description="traces also carry what was said")
     legacy_env: bool = Field(False, description="CHARACTER.<NAME>.X as Eliza 0.x has it: the file wins over it")
     plugin_path: str = Field("", description="a further folder to look for plugins in (development only)")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much the logs tell")
@@ -110,7 +117,7 @@ class Settings(BaseModel):
             raise ValueError("expected 0, or at least the 64 a conversation is prompted from")
         return value
 
-    @field_validator("model_url", "ollama_url")
+    @field_validator("model_url", "ollama_url", "otlp_endpoint")
     @classmethod
     def _plain_url(cls, value: str, info: ValidationInfo) -> str:
         if not value or (value == "off" and info.field_name == "ollama_url"):
@@ -171,6 +178,9 @@ OF_THE_RUN = (
     "journal_days",
     "text_days",
     "memories_per_room",
+    "metrics_token",
+    "otlp_endpoint",
+    "otlp_content",
     "legacy_env",
     "ollama_url",
     "plugin_path",

@@ -20,13 +20,15 @@ def replay(
     """Run a turn again on what was recorded, dry, and tell whether it comes out the same."""
     import asyncio
 
+    from teehee.errors import VerificationError
+
     found = asyncio.run(trace.ask("replay", message, agent, room, options.given(data=data)))
     if as_json:
         options.print_json(found)
     else:
         _print(found)
     if not found["same"]:
-        raise typer.Exit(1)
+        raise typer.Exit(VerificationError.exit_code)
 
 
 def _print(found: Json) -> None:

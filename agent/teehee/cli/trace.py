@@ -15,7 +15,13 @@ Message = Annotated[
     ),
 ]
 Room = Annotated[
-    str, typer.Option("--room", metavar="NAME", help="Room of the terminal a message's id is from. [default: main]")
+    str,
+    typer.Option(
+        "--room",
+        metavar="NAME",
+        help="Room of the terminal a message's id is from. [default: main]",
+        show_default=False,
+    ),
 ]
 
 

@@ -14,11 +14,14 @@ from teehee.errors import ConfigError, Refused
 from teehee.gate import costs
 from teehee.gate.collateral import Collateral
 from teehee.gate.connectors.terminal import TerminalConnector
-from teehee.gate.conversation import Conversation
+from teehee.gate.conversation import Conversation, made_of
 from teehee.gate.doorway import Doorway
 from teehee.gate.egress import Egress
+from teehee.gate.health import Health
 from teehee.gate.mailroom import Mailroom, parse_due
+from teehee.gate.metrics import Counts
 from teehee.gate.spend import Spend
+from teehee.gate.traces import Traces, exporting
 from teehee.gate.web.about import About
 from teehee.gate.web.access import Access
 from teehee.gate.web.api import ChatApi
@@ -26,6 +29,7 @@ from teehee.gate.web.app import LOOPBACK, SameSite, routes
 from teehee.gate.web.evidence import Evidence
 from teehee.gate.web.page import ChatPage
 from teehee.gate.web.signals import Signals
+from teehee.gate.web.status import Status
 from teehee.log import configure, get_logger
 from teehee.wire import boot, child, failpoints, paths, strict
 from teehee.wire.client import Client
@@ -46,19 +50,22 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
     folder = Path(settings.sockets)
     async with contextlib.AsyncExitStack() as stack:
         world = _bind(settings.host, settings.port)
-        vault, mailroom = await _vault(stack, folder)
-        to_mind = Client(folder / "mind.sock", on_connect=_subscribe, on_notify=_hear(mailroom))
+        counts = Counts()
+        vault, mailroom = await _vault(stack, folder, counts)
+        hear = _hear(mailroom, lambda ended: traces.ended(ended))
+        to_mind = Client(folder / "mind.sock", on_connect=_subscribe, on_notify=hear)
+        traces = await _traces(stack, settings, vault, to_mind, counts)
         mind = await stack.enter_async_context(to_mind)
         public = await stack.enter_async_context(Client(folder / "vault-public.sock"))
         spend = _spend(stack, settings, life)
-        egress = Egress(settings.egress, await _credentials(vault, settings.egress), spend)
+        egress = Egress(settings.egress, await _credentials(vault, settings.egress), spend, counts)
         await egress.open()
         stack.push_async_callback(egress.close)
 
         url = f"http://{_shown_host(settings.host)}:{world.getsockname()[1]}"
         faces = {face.slug: face for face in settings.faces}
         note, erase = (None, None) if spend is None else (spend.note, spend.forget)
-        doorway = Doorway(vault, mind, frozenset(face.agent for face in settings.faces), note, erase)
+        doorway = Doorway(vault, mind, frozenset(face.agent for face in settings.faces), note, erase, counts)
         conversation = Conversation(doorway, mailroom, mind, faces)
         methods = TerminalConnector(conversation, public, url, settings.trust, _spent(settings, spend)).methods()
         terminal = Server("terminal", folder / "terminal.sock", methods, log.info)
@@ -68,16 +75,11 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
         api = ChatApi(conversation, public)
         evidence = Evidence(conversation, public, Collateral(settings.collateral, settings.pccs))
         page = ChatPage(conversation, api, settings.trust)
-        signals = Signals(conversation, api)
-        site = routes(
-            api,
-            page,
-            About(conversation, api, public),
-            evidence,
-            signals,
-            lambda: {"ok": True, "agents": sorted(faces)},
-        )
         hosts = LOOPBACK if settings.host in ("127.0.0.1", "localhost", "::1") else None
+        health = Health(doorway, mailroom, faces)
+        status = Status(health, counts, faces, settings.trust, settings.metrics_token_hash, open=hosts is not None)
+        signals = Signals(conversation, api)
+        site = routes(api, page, About(conversation, api, public), evidence, signals, status)
         guarded = Access(site, settings.access_token) if settings.access_token else site
         await stack.enter_async_context(_listen(SameSite(guarded, hosts), world))
         stack.callback((folder / "gate.sock").unlink, missing_ok=True)
@@ -108,7 +110,7 @@ def _spent(settings: boot.GateBoot, spend: Spend | None) -> Callable[[int], Json
     return lambda days: costs.report(spend.db, days)
 
 
-async def _vault(stack: contextlib.AsyncExitStack, folder: Path) -> tuple[Client, Mailroom]:
+async def _vault(stack: contextlib.AsyncExitStack, folder: Path, counts: Counts) -> tuple[Client, Mailroom]:
     """The link to the vault: whenever it comes (back), what is due is handed to the mailroom."""
 
     def hear(method: str, params: Json) -> None:
@@ -124,7 +126,7 @@ async def _vault(stack: contextlib.AsyncExitStack, folder: Path) -> tuple[Client
         mailroom.due(parse_due(await link.call("effect.due")))
 
     vault = Client(folder / "vault-gate.sock", on_connect=catch_up, on_notify=hear)
-    mailroom = Mailroom(vault)
+    mailroom = Mailroom(vault, counts)
     return await stack.enter_async_context(vault), mailroom
 
 
@@ -132,14 +134,31 @@ async def _subscribe(link: Client) -> None:
     await link.call("subscribe")
 
 
-def _hear(mailroom: Mailroom) -> Any:
+def _hear(mailroom: Mailroom, closed: Callable[[Json], None]) -> Any:
     def hear(method: str, params: Json) -> None:
         if method == "turn.ended":
             mailroom.ended(strict.parse(Ended, params))
         elif method == "turn.draft":
             mailroom.drafts.hear(strict.parse(Draft, params))
+        elif method == "turn.closed":
+            closed(params)
 
     return hear
+
+
+async def _traces(
+    stack: contextlib.AsyncExitStack, settings: boot.GateBoot, vault: Client, mind: Client, counts: Counts
+) -> Traces:
+    """Where turns that end are written out to; nothing is loaded when no collector is named."""
+    tracer = stack.enter_context(exporting(settings.otlp)) if settings.otlp else None
+
+    async def ask(ended: Json) -> Json:
+        made = await made_of(vault, mind, ended)
+        return made | {"words": await mind.call("turn.words", ended)} if settings.otlp_content else made
+
+    traces = Traces(tracer, ask, {face.agent: face.name for face in settings.faces}, counts)
+    stack.push_async_callback(traces.close)
+    return traces
 
 
 async def _credentials(vault: Client, rules: tuple[boot.EgressRule, ...]) -> Mapping[str, str]:

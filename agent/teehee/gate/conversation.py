@@ -127,7 +127,7 @@ class Conversation:
 
     async def why(self, face: Face, guest: Guest, message_id: str) -> Json:
         """What the answer to a message of this guest's was made of; see docs/operate.md for the shape."""
-        return await self._made_of(face.agent, guest.source, _event_id(guest, message_id))
+        return await self.why_event(face, guest.source, _event_id(guest, message_id))
 
     async def find(self, face: Face, guest: Guest, name: str) -> tuple[str, str]:
         """(source, event) of the turn called `name`: this guest's message id, an event's id, an effect's, or ""
@@ -143,23 +143,17 @@ class Conversation:
 
     async def why_event(self, face: Face, source: str, event: str) -> Json:
         """As `why`, for an event that is known to be the asker's own."""
-        return await self._made_of(face.agent, source, event)
+        return await made_of(self.mailroom.vault, self.mind, {"agent": face.agent, "source": source, "event": event})
 
     async def why_of(self, face: Face, guest: Guest, name: str) -> Json:
         """As `why`, for the operator: see `find` for what `name` may be."""
-        return await self._made_of(face.agent, *await self.find(face, guest, name))
+        return await self.why_event(face, *await self.find(face, guest, name))
 
     async def replay(self, face: Face, guest: Guest, name: str) -> Json:
         """Runs a turn again, dry, and tells whether it came out the same; see `find` for what `name` may be."""
         source, event = await self.find(face, guest, name)
         asked = {"agent": face.agent, "source": source, "event": event}
         return asked | await self.mind.call("turn.replay", asked, patience=REPLAY_SECONDS)
-
-    async def _made_of(self, agent: str, source: str, event: str) -> Json:
-        asked = {"agent": agent, "source": source, "event": event}
-        made = await self.mind.call("turn.why", asked, patience=5.0)
-        ledger = await self.mailroom.vault.call("event.show", asked, patience=5.0)
-        return asked | made | {"ledger": ledger}
 
     async def history(self, face: Face, guest: Guest, limit: int = 50) -> "list[Said]":
         """The last words said here by people, oldest first, as the mind remembers them."""
@@ -216,6 +210,12 @@ def shown(effect: Effect) -> Json:
         "at": effect.at,
         "receipt": {"effect": effect.id, "leaf": effect.leaf, "verb": effect.verb, "salt": effect.salt},
     }
+
+
+async def made_of(vault: Client, mind: Client, asked: dict[str, Json]) -> Json:
+    """What a turn (agent, source, event) was made of, by the mind's account, with the vault's beside it."""
+    made = await mind.call("turn.why", asked, patience=5.0)
+    return asked | made | {"ledger": await vault.call("event.show", asked, patience=5.0)}
 
 
 def _event_id(guest: Guest, message_id: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from teehee.errors import ConfigError, Unavailable
+from teehee.gate.metrics import Counts
 from teehee.log import get_logger
 from teehee.wire import failpoints
 from teehee.wire.client import Client
@@ -30,12 +31,14 @@ class Doorway:
         agents: frozenset[str],
         note: Callable[[Event], None] | None = None,
         erase: Callable[[str, str], None] | None = None,
+        counts: Counts | None = None,
     ) -> None:
         self.note = note
         self.erase = erase
         self.vault = vault
         self.mind = mind
         self.agents = agents
+        self.counts = counts or Counts()
         self.closed = False  # draining: what is in flight may finish, nothing new comes in
         self._arriving: Counter[tuple[str, str]] = Counter()  # events on their way, by (agent, principal)
         self._leaving: set[tuple[str, str]] = set()  # who is being forgotten: nothing of theirs comes in meanwhile
@@ -84,6 +87,7 @@ class Doorway:
         failpoints.hit("gate.event.received")
         if self.note is not None:
             self.note(event)
+        fresh = self.counts.came(event.agent, event.source, event.event)
         witness = {
             "agent": event.agent,
             "source": event.source,
@@ -97,5 +101,9 @@ class Doorway:
             self.vault.call("event.witness", witness), self.mind.call("event.accept", event.to_json())
         )
         failpoints.hit("gate.event.witnessed")
+        if accepted["new"]:
+            self.counts.add("teehee_messages", event.agent, event.source)
+        elif fresh:
+            self.counts.known(event.agent, event.source, event.event)
         log.debug("event_accepted", source=event.source, room=event.room, new=accepted["new"])
         return bool(accepted["new"])

@@ -11,12 +11,14 @@ import json
 import posixpath
 import sqlite3
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from teehee.gate import till
 from teehee.gate.bound import Unbounded
+from teehee.gate.metrics import Counts
 from teehee.gate.spend import OverBudget, Spend
 from teehee.log import get_logger
 from teehee.wire.boot import EgressRule
@@ -54,11 +56,16 @@ class Egress:
     """An ASGI application, served to the mind only. `credentials` maps a rule's name to its key."""
 
     def __init__(
-        self, rules: tuple[EgressRule, ...], credentials: Mapping[str, str], spend: Spend | None = None
+        self,
+        rules: tuple[EgressRule, ...],
+        credentials: Mapping[str, str],
+        spend: Spend | None = None,
+        counts: Counts | None = None,
     ) -> None:
         self.rules = {rule.name: rule for rule in rules}
         self.credentials = credentials
         self.spend = spend
+        self.counts = counts or Counts()
         self.session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -78,12 +85,16 @@ class Egress:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        name, started = "none", time.perf_counter()
         try:
             rule, rest = self._rule(scope)
+            name = rule.name
             body = await _read(receive)
             with self._opened(rule, rest, scope, body) as call:
                 await _while_wanted(receive, self._forward(rule, rest, scope, call, send))
+            self.counts.took("teehee_egress_seconds", time.perf_counter() - started, name)
         except EgressRefused as refused:
+            self.counts.add("teehee_egress_answers", name, refused.code)
             log.warning("egress_refused", code=refused.code, path=scope["path"][:200], reason=str(refused))
             value = {"error": {"code": refused.code, "message": str(refused)}}
             await _answer(send, refused.status, value, refused.code)
@@ -140,6 +151,7 @@ class Egress:
                     last = await _read_answer(answer)
                     call.feed(last)
                     call.whole()
+                self.counts.add("teehee_egress_answers", rule.name, str(answer.status))
                 await send({"type": "http.response.start", "status": answer.status, "headers": _headers_back(answer)})
                 if streams:
                     passing = _Passing(answer, call, send)
@@ -150,6 +162,7 @@ class Egress:
                 call.unsent()
             if passing is None:
                 raise refused from None
+            self.counts.add("teehee_egress_answers", rule.name, refused.code)
             log.warning("egress_cut", code=refused.code, path=scope["path"][:200], reason=str(refused))
             await send({"type": "http.response.body", "body": passing.parting(refused), "more_body": True})
             return  # without the end, so that the server breaks the connection: no client takes this for all there is

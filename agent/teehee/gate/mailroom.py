@@ -13,6 +13,7 @@ from typing import Any
 
 from teehee.errors import TeeheeError
 from teehee.gate.drafts import Drafts
+from teehee.gate.metrics import Counts
 from teehee.log import get_logger
 from teehee.wire import failpoints, strict
 from teehee.wire.client import Client
@@ -35,8 +36,9 @@ class Answer:
 class Mailroom:
     """Wakes waiters when the vault says something is due, and reports what was handed over."""
 
-    def __init__(self, vault: Client) -> None:
+    def __init__(self, vault: Client, counts: Counts | None = None) -> None:
         self.vault = vault
+        self.counts = counts or Counts()
         self.stopped: set[str] = set()
         self.drafts = Drafts()
         self._events: dict[Key, set[asyncio.Future[Answer]]] = defaultdict(set)
@@ -56,12 +58,14 @@ class Mailroom:
         for key, group in by_event.items():
             self.drafts.end(key)
             if key[0] not in self.stopped:
+                self.counts.answered(*key)
                 self._wake(key, Answer(tuple(group)))
                 self._stir((key[0], group[0].room))
 
     def ended(self, ended: Ended) -> None:
         """A turn ended with nothing to show, or will be tried again later."""
         key = (ended.agent, ended.source, ended.event)
+        self.counts.ended(*key, ended.code, final=ended.final)
         if ended.final:
             self.drafts.end(key)
         else:
@@ -158,6 +162,7 @@ class Mailroom:
         except TeeheeError as error:  # it stays due: the next pull of this client settles it
             log.warning("outcome_not_written", effect=effect, error=str(error))
             return
+        self.counts.add("teehee_outcomes", DELIVERED)
         failpoints.hit("gate.outcome.reported")
 
     async def settle(self) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -59,12 +59,27 @@ class Inbox:
         """What the gate may ask."""
         return {
             "event.accept": self.accept,
+            "health": self.health,
             "person.forget": self.forget,
             "room.history": self.history,
             "turn.find": self.find,
             "turn.replay": self.replay,
             "turn.show": self.show,
             "turn.why": self.why,
+            "turn.words": self.words,
+        }
+
+    async def health(self, params: dict[str, Json]) -> Json:
+        """How the mind is doing, and what it has counted since it started: [name, labels, number]."""
+        waiting: Counter[str] = Counter()
+        for queue in self._queues.values():
+            waiting.update(row.event.agent for row in queue)
+        return {
+            "agents": list(self.agents),
+            "vault": self.desk.vault.is_up,
+            "disk": await self.store.commit.healthy(),
+            "waiting": waiting,
+            "counts": [[name, labels, number] for (name, *labels), number in self.desk.records.tally.items()],
         }
 
     # -- in
@@ -266,6 +281,12 @@ class Inbox:
         state, code, _ = self.store.row_state(asked.agent, asked.source, asked.event)
         found = self._record(asked)
         return {"state": state, "code": code, "recorded": found is not None} | (why.told(found) if found else {})
+
+    def words(self, params: dict[str, Json]) -> Json:
+        """The gate's `turn.words`: what was said in a turn, for traces that are to carry it."""
+        asked = strict.parse(_Asked, params)
+        found, event = self._record(asked), self.store.event_of(asked.agent, asked.source, asked.event)
+        return {"input": [event.text] if event else [], "output": (found.came.get("texts") or []) if found else []}
 
     def find(self, params: dict[str, Json]) -> Json:
         """The gate's `turn.find`: the event whose turn has one of these names, or the agent's latest."""

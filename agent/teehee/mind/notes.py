@@ -39,10 +39,11 @@ class Notes:
     providers: list[dict[str, Json]] = field(default_factory=list)
     reads: list[dict[str, Json]] = field(default_factory=list)
     calls: list[dict[str, Json]] = field(default_factory=list)
-    answers: list[Json] = field(default_factory=list)  # ["said", words] or ["unfit", why], one for each call
+    answers: list[Json] = field(default_factory=list)  # ["said", words], or a failure's [code, why], one for each call
     reasons: list[str] = field(default_factory=list)  # why an answer was asked again
     acting: bool = False
     actions: list[dict[str, Json]] = field(default_factory=list)
+    values: dict[str, Json] = field(default_factory=dict)  # of the state's, those an action looked at
     recalled: list[Json] = field(default_factory=list)  # what actions read, for a run in which nothing is real
     remembered: list[Json] = field(default_factory=list)
     decision: Mapping[str, Json] = field(default_factory=dict)
@@ -52,7 +53,7 @@ class Notes:
     effects: list[dict[str, Json]] = field(default_factory=list)
     code: str = ""
     closed: int = 0
-    kept: bool = False  # what went in is on its way to the disk
+    kept: int = -1  # how many calls and reads there were when what went in was written; -1: it was not yet
 
     def provided(self, name: str, started: float, chars: int, how: str) -> None:
         """A provider was asked. `how`: `asked`, `kept` (its text was known for this room and day) or `failed`."""
@@ -71,10 +72,31 @@ class Notes:
         self.calls.append(call)
         return call
 
-    def tokens(self, read: int, written: int) -> None:
-        """What the endpoint says the running call cost."""
-        if self.calls:
+    def usage(self, told: Json) -> None:
+        """What the endpoint says the running call cost, where it does so in numbers."""
+        if not self.calls or not isinstance(told, dict):
+            return
+        read, written = told.get("prompt_tokens"), told.get("completion_tokens")
+        if type(read) is int and type(written) is int and 0 <= min(read, written) and max(read, written) < 1 << 40:
             self.calls[-1]["tokens"] = {"input": read, "output": written}
+
+
+class Watched(Mapping[str, Json]):
+    """A state's values, noting which of them are looked at: there are many, and actions hardly ever use one."""
+
+    def __init__(self, values: Mapping[str, Json], notes: Notes) -> None:
+        self.values_told = values
+        self.notes = notes
+
+    def __getitem__(self, key: str) -> Json:
+        value = self.notes.values[key] = self.values_told[key]
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values_told)
+
+    def __len__(self) -> int:
+        return len(self.values_told)
 
 
 BY: ContextVar[str] = ContextVar("by", default="turn")  # which provider or action is at work

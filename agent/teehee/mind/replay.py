@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from structlog.contextvars import bound_contextvars
 
-from teehee.errors import AskAgain
+from teehee.errors import ActionFailed, AskAgain
 from teehee.mind import models, notes
 from teehee.mind import turn as turns
 from teehee.mind.agent import Agent
@@ -35,7 +35,7 @@ async def replay(agent: Agent, record: Record, event: Event) -> dict[str, Json]:
     left_out = [kind for kind in agent.services if not issubclass(kind, BaseModel)]
     stage = replace(
         agent,
-        brain=_Answers(came["answers"]),
+        brain=_Answers(came.get("answers", made["answers"])),
         state=_States(agent.state, record),
         services={kind: service for kind, service in agent.services.items() if kind not in left_out},
     )
@@ -90,9 +90,9 @@ class _Answers:
         if not self.left:
             raise Differs("it asked the model once more than it did then")
         kind, text = self.left.pop(0)
-        if kind == "unfit":
-            raise AskAgain(text)
-        return text
+        if kind == "said":
+            return text
+        raise AskAgain(text) if kind == "unfit" else ActionFailed(text, code=kind)
 
 
 class _States(StateComposer):
@@ -100,8 +100,8 @@ class _States(StateComposer):
 
     def __init__(self, real: StateComposer, record: Record) -> None:
         super().__init__(real.providers)
-        self.told = State(record.stable["texts"], record.stable["values"])
-        self.left = [State(state["texts"], state["values"]) for state in record.made["fresh"]]
+        self.told = State(record.stable["texts"], record.came["values"])
+        self.left = [State(texts) for texts in record.made["fresh"]]
 
     async def stable(self, turn: Turn) -> State:
         return self.told

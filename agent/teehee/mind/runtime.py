@@ -25,6 +25,7 @@ from teehee.wire.server import Server
 
 Json = Any
 STOP_SECONDS = 5.0
+EVENT = ("agent", "source", "event")
 log = get_logger()
 
 
@@ -65,6 +66,8 @@ async def serve(settings: boot.MindBoot, life: child.Life) -> None:
 
         inbox = Inbox(desk, agents, afterwards, tell, settings.rooms_in_parallel, show_draft)
         server = Server("gate", sockets / "mind.sock", inbox.methods(), log.info)
+        if settings.traced:
+            desk.records.told = lambda ended: server.push("turn.closed", dict(zip(EVENT, ended, strict=True)))
         await inbox.recover()
         await server.start()
         stack.push_async_callback(server.close)

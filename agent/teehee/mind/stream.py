@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from teehee.errors import AskAgain, TeeheeError
-from teehee.mind import failures
+from teehee.mind import failures, notes
 from teehee.mind.models import Hear
 
 Json = Any
@@ -49,6 +49,7 @@ class Words:
             value = json.loads(data.decode())
             if value.get("error"):
                 raise of_event(value["error"])
+            notes.now().usage(value.get("usage"))
             if not (choices := value.get("choices")):
                 return  # a server's last word on what it cost
             delta = choices[0].get("delta") or choices[0].get("message") or {}
@@ -77,6 +78,7 @@ def content(body: bytes) -> str:
         value = json.loads(body.decode())
         if isinstance(value, dict) and value.get("error") and not value.get("choices"):
             raise of_event(value["error"])
+        notes.now().usage(value.get("usage"))
         choice = value["choices"][0]
         message = choice["message"]
         text, tools = message.get("content"), message.get("tool_calls") or message.get("function_call")

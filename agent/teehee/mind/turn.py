@@ -133,7 +133,8 @@ async def _decide(
     noted = notes.now()
     asked = prompt.keys(prompt.arrangement(turn.character, turn.message.source))
     stable, fresh = await agent.state.stable(turn), await agent.state.fresh(turn, keys=asked)
-    turn.state = State({**stable.texts, **fresh.texts}, {**stable.values, **fresh.values})
+    values = notes.Watched({**stable.values, **fresh.values}, noted)
+    turn.state = State({**stable.texts, **fresh.texts}, values)
     noted.stable, noted.recent, noted.frame = stable, turn.recent, prompt.frame(turn)
     noted.fresh.append(fresh)
     reason = ""
@@ -157,8 +158,8 @@ async def _decide(
 
 def _seed(turn: Turn, attempt: int) -> None:
     """Chance for the actions, whatever providers drew before: which of them were asked differs from turn to turn."""
-    turn.random = random.Random(f"{turn.message.id}/{attempt}")
-    turn.sample = random.Random(f"{turn.message.room_id}/{turn.now:%Y-%m-%d}")
+    turn.random.seed(f"{turn.message.id}/{attempt}")
+    turn.sample.seed(f"{turn.message.room_id}/{turn.now:%Y-%m-%d}")
 
 
 async def _ask(agent: Agent, turn: Turn, stable: State, fresh: State, reason: str, hear: draft.Draft) -> str:
@@ -180,9 +181,9 @@ async def _call(agent: Agent, turn: Turn, stable: State, fresh: State, reason: s
     call = noted.called(why)
     try:
         answer = await models.within(agent.brain, agent.patience, turn, stable, fresh, reason, hear)
-    except (AskAgain, Unavailable) as error:
-        call["error"] = error.code if isinstance(error, Unavailable) else "unfit"
-        noted.answers.append(["unfit", str(error)])
+    except (ActionFailed, Unavailable) as error:
+        call["error"] = "unfit" if isinstance(error, AskAgain) else error.code
+        noted.answers.append([call["error"], str(error)])
         raise
     finally:
         hear.end()

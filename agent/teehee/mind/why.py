@@ -37,11 +37,11 @@ def _prompt(record: Record) -> list[dict[str, Json]]:
     fresh = record.made.get("fresh") or [{}]
     frame = record.made.get("frame", {})
     around = [{"name": name, "chars": chars, "stable": name != "MESSAGE"} for name, chars in frame.items() if chars]
-    return _parts(record.stable, stable=True) + around[:-1] + _parts(fresh[-1], stable=False) + around[-1:]
+    stable = record.stable.get("texts", {})
+    return _parts(stable, stable=True) + around[:-1] + _parts(fresh[-1], stable=False) + around[-1:]
 
 
-def _parts(state: Mapping[str, Json], *, stable: bool) -> list[dict[str, Json]]:
-    texts = state.get("texts", {})
+def _parts(texts: Mapping[str, str], *, stable: bool) -> list[dict[str, Json]]:
     return [{"name": name, "chars": len(text), "stable": stable} for name, text in texts.items() if text]
 
 

@@ -61,6 +61,7 @@ class MindStore:
     def forget_known(self) -> None:
         """Drops what is remembered of which rows are there."""
         self._known.clear()
+        self.turns.forget_known()
 
     # -- the inbox
 
@@ -106,11 +107,14 @@ class MindStore:
         return None if row is None else strict.parse(Event, json.loads(row[0]))
 
     def forget_settled(self, before: int, limit: int = 500) -> int:
-        """Drops settled rows of before that moment, with the answers in them, the oldest first; how many went."""
+        """Drops settled rows of before that moment, with their answers and records, the oldest first; how many went."""
         (last,) = self.db.execute(
             "SELECT MAX(seq) FROM (SELECT seq, at FROM inbox ORDER BY seq LIMIT ?) WHERE at<?", (limit, before)
         ).fetchone()
-        return self.db.execute("DELETE FROM inbox WHERE seq<=? AND state!='open'", (last or 0,)).rowcount
+        gone = self.db.execute("DELETE FROM inbox WHERE seq<=? AND state!='open'", (last or 0,)).rowcount
+        if gone:
+            self.turns.follow(last)
+        return gone
 
     # -- who and where
 

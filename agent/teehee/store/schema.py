@@ -41,10 +41,11 @@ MIGRATIONS = (
         seq INTEGER PRIMARY KEY, agent_id TEXT NOT NULL, room_id TEXT NOT NULL, entity_id TEXT NOT NULL,
         at INTEGER NOT NULL, state TEXT NOT NULL, made BLOB NOT NULL, came BLOB, effects TEXT NOT NULL DEFAULT ''
     );
-    CREATE INDEX turns_by_agent ON turns (agent_id, seq);
+    CREATE INDEX turns_by_agent ON turns (agent_id, seq, state);
     CREATE INDEX turns_by_room ON turns (room_id);
     CREATE INDEX turns_by_entity ON turns (entity_id);
-    CREATE INDEX turns_by_state ON turns (state);
-    CREATE TABLE turn_states (digest TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE turn_states (
+        agent_id TEXT NOT NULL, digest TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (agent_id, digest)
+    ) WITHOUT ROWID;
     """,
 )

@@ -13,6 +13,7 @@ from typing import Any
 Json = Any
 KEPT = 1000  # turns per agent
 PRUNE_EVERY = 64  # turns; in between an agent may have that many more
+PLAIN = 4 << 10  # bytes; compressing less takes longer than writing it
 LIMIT = 256 << 10  # bytes of one record before it is packed; a longer one is cut down to its facts
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=repr).encode
 
@@ -44,13 +45,20 @@ class TurnRecords:
     def __init__(self, db: sqlite3.Connection) -> None:
         self.db = db
         self._written = 0
+        self._states: set[tuple[str, str]] = set()  # (agent, digest) of states that have their row
+
+    def forget_known(self) -> None:
+        """Rows that were written may have been taken back."""
+        self._states.clear()
 
     def keep(self, place: Place, made: Mapping[str, Json], digest: str, stable: bytes) -> None:
         """Keeps what a turn is made of. `stable` is a packed state, written once under its digest."""
         body = pack(made)
         if body is None:
             body = pack({name: made[name] for name in made if name in SMALL} | {"cut": True}) or b""
-        self.db.execute("INSERT OR IGNORE INTO turn_states (digest, body) VALUES (?,?)", (digest, stable))
+        if (state := (place.agent_id, digest)) not in self._states:
+            self.db.execute("INSERT OR IGNORE INTO turn_states VALUES (?,?,?)", (*state, stable))
+            self._states.add(state)
         self.db.execute(
             "INSERT OR REPLACE INTO turns (seq, agent_id, room_id, entity_id, at, state, made) VALUES (?,?,?,?,?,?,?)",
             (place.seq, place.agent_id, place.room_id, place.entity_id, place.at, digest, body),
@@ -67,7 +75,8 @@ class TurnRecords:
         """The record of the turn that answered an event; None when none was kept."""
         row = self.db.execute(
             "SELECT t.seq, t.agent_id, t.room_id, t.entity_id, t.at, t.made, s.body, t.came FROM inbox i"
-            " JOIN turns t ON t.seq = i.seq JOIN turn_states s ON s.digest = t.state"
+            " JOIN turns t ON t.seq = i.seq"
+            " JOIN turn_states s ON s.agent_id = t.agent_id AND s.digest = t.state"
             " WHERE i.agent=? AND i.source=? AND i.event=?",
             (agent, source, event),
         ).fetchone()
@@ -107,28 +116,36 @@ class TurnRecords:
             "entity_id=? OR room_id IN (SELECT room_id FROM participants WHERE entity_id=?)", (entity_id, entity_id)
         )
 
+    def follow(self, last: int) -> None:
+        """Deletes the records, up to this row, whose row in the inbox is gone."""
+        self._delete("seq<=? AND seq NOT IN (SELECT seq FROM inbox WHERE seq<=?)", (last, last))
+
     def _delete(self, where: str, given: tuple[Json, ...]) -> None:
-        states = self.db.execute(f"SELECT DISTINCT state FROM turns WHERE {where}", given).fetchall()
+        agents = self.db.execute(f"SELECT DISTINCT agent_id FROM turns WHERE {where}", given).fetchall()
         self.db.execute(f"DELETE FROM turns WHERE {where}", given)
         self.db.executemany(
-            "DELETE FROM turn_states WHERE digest=?1 AND NOT EXISTS (SELECT 1 FROM turns WHERE state=?1)", states
+            "DELETE FROM turn_states WHERE agent_id=?1 AND digest NOT IN (SELECT state FROM turns WHERE agent_id=?1)",
+            agents,
         )
+        self.forget_known()
 
 
 SMALL = frozenset({"package", "plugins", "model", "providers", "reads", "calls", "began", "accepted"})
 
 
 def pack(value: Mapping[str, Json]) -> bytes | None:
-    """JSON, compressed; None when it is longer than a record may be, or a plugin's values are none."""
+    """JSON, compressed where that pays; None when it is longer than a record may be, or a plugin's values are none."""
     try:
         text = _encode(value).encode("utf-8", "replace")
     except (TypeError, ValueError, RecursionError):
         return None
-    return None if len(text) > LIMIT else zlib.compress(text, 1)
+    if len(text) > LIMIT:
+        return None
+    return text if len(text) < PLAIN else zlib.compress(text, 1)
 
 
 def unpack(body: bytes | None) -> Mapping[str, Json]:
     if not body:
         return {}
-    value: Mapping[str, Json] = json.loads(zlib.decompress(body))
+    value: Mapping[str, Json] = json.loads(body if body[:1] == b"{" else zlib.decompress(body))
     return value

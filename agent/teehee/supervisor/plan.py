@@ -250,8 +250,15 @@ def gate_boot(
         plan.access_token,
         tuple(purses.purse(who, agent.character.name, agent.choice, agent.effective) for agent, who in thinking),
         boot.Cap(run.model_tokens_in_all, run.model_cents_in_all),
+        _token_hash(run.metrics_token.get_secret_value()),
+        run.otlp_endpoint,
+        run.otlp_content,
     )
     return asdict(message)
+
+
+def _token_hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest() if token else ""
 
 
 def mind_boot(plan: Plan, identities: Sequence[Mapping[str, Json]]) -> Json:
@@ -268,6 +275,7 @@ def mind_boot(plan: Plan, identities: Sequence[Mapping[str, Json]]) -> Json:
         run.log_level,
         plan.failpoint,
         _keep(plan),
+        traced=bool(run.otlp_endpoint),
     )
     return asdict(message)
 

@@ -37,6 +37,7 @@ class Doors:
     def gate(self) -> dict[str, Handler]:
         return {
             "event.show": self.show,
+            "health": self.health,
             "event.witness": self.witness,
             "effect.due": self.due,
             "effect.for_event": self.for_event,
@@ -145,6 +146,10 @@ class Doors:
         """The gate's `event.show`: when an event was witnessed, and how each effect that answers it stands."""
         asked = strict.parse(_EventQuestion, params)
         return self.core.ledger.standing(asked.agent, asked.source, asked.event)
+
+    async def health(self, params: Params) -> Json:
+        """Does what is committed reach the disk?"""
+        return {"disk": await self.core.commit.healthy()}
 
     def settled(self, params: Params) -> Json:
         wanted = strict.parse(_EffectIds, params)

@@ -124,6 +124,9 @@ class GateBoot:
     access_token: str = field(default="", repr=False)  # whoever wants to talk must show it; empty: everybody may
     purses: tuple[Purse, ...] = ()
     in_all: Cap = Cap()  # of all agents together
+    metrics_token_hash: str = ""  # SHA-256, hex, of what /metrics asks for; empty: open on loopback, closed elsewhere
+    otlp: str = ""  # where traces go; empty: nowhere
+    otlp_content: bool = False  # what was said goes along
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,3 +168,4 @@ class MindBoot:
     log_level: str = "info"
     failpoint: str = ""
     keep: Keep = field(default_factory=Keep)
+    traced: bool = False  # the gate is told of every turn that ends

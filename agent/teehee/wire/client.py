@@ -51,6 +51,11 @@ class Client:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._keeper
 
+    @property
+    def is_up(self) -> bool:
+        """Is there a connection just now?"""
+        return self._link is not None
+
     async def call(self, method: str, params: dict[str, Json] | None = None, *, patience: float = PATIENCE) -> Json:
         """The peer's result. Raises Unavailable when it stays away, Refused when a rule says no."""
         line_id = next(self._ids)
@@ -68,6 +73,22 @@ class Client:
                         continue
         except TimeoutError:
             raise Unavailable(f"{self.path.stem} did not answer {method!r} in {patience:g} s", code="peer") from None
+
+    async def call_now(self, method: str, *, patience: float) -> Json:
+        """The peer's result over the connection there is just now.
+
+        Raises Unavailable, code `away` when there is none or it breaks, `silent` when no answer comes.
+        """
+        link = self._link
+        try:
+            if link is None:
+                raise ConnectionError
+            async with asyncio.timeout(patience):
+                return await _Direct(link, self._ids).call(method)
+        except ConnectionError:
+            raise Unavailable(f"no connection to {self.path.stem}", code="away") from None
+        except TimeoutError:
+            raise Unavailable(f"{self.path.stem} did not answer in {patience:g} s", code="silent") from None
 
     async def _keep(self) -> None:
         delay = FIRST_DELAY

@@ -1,36 +1,22 @@
 """The world listener's routes, and what no request passes without."""
 
-from collections.abc import Callable
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from teehee.gate.web.about import About
-from teehee.gate.web.api import ChatApi, Guarded, reply
+from teehee.gate.web.api import ChatApi, Guarded
 from teehee.gate.web.evidence import Evidence
 from teehee.gate.web.layout import refusal
 from teehee.gate.web.page import ChatPage
 from teehee.gate.web.signals import Signals
+from teehee.gate.web.status import Status
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
-def routes(
-    api: ChatApi,
-    page: ChatPage,
-    about: About,
-    evidence: Evidence,
-    signals: Signals,
-    health: Callable[[], dict[str, Any]],
-) -> Router:
-    async def healthz(request: Request) -> Response:
-        """GET /healthz: is this process serving, and whom does it reach?"""
-        state = health()
-        return reply(state, 200 if state["ok"] else 503)
-
+def routes(api: ChatApi, page: ChatPage, about: About, evidence: Evidence, signals: Signals, status: Status) -> Router:
     async def favicon(request: Request) -> Response:
         """GET /favicon.ico: none, without a complaint."""
         return Response(status_code=204)
@@ -54,7 +40,9 @@ def routes(
             Route("/chat/{agent}", Guarded(page.show, refusal), methods=["GET"]),
             Route("/chat/{agent}", Guarded(page.say, refusal), methods=["POST"]),
             Route("/static/{name}", Guarded(page.static), methods=["GET"]),
-            Route("/healthz", Guarded(healthz), methods=["GET"]),
+            Route("/healthz", Guarded(status.alive), methods=["GET"]),
+            Route("/readyz", Guarded(status.ready), methods=["GET"]),
+            Route("/metrics", Guarded(status.metrics), methods=["GET"]),
             Route("/", Guarded(page.home, refusal), methods=["GET"]),
         ]
     )
