@@ -287,6 +287,11 @@ def _prefixes_v1(character: Character) -> tuple[str, ...]:
     return (*short, f"CHARACTER.{character.id.upper().replace('-', '_')}.", f"CHARACTER.{plain}.")
 
 
+def is_key_set(name: str, environ: Mapping[str, str] | None = None) -> bool:
+    """Does this environment hold a provider's key of this name?"""
+    return bool((os.environ if environ is None else environ).get(name))
+
+
 def steering(environ: Mapping[str, str] | None = None) -> list[str]:
     """Variables of this environment that steer programs; no child process of ours gets to see them."""
     environ = os.environ if environ is None else environ

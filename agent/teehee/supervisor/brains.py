@@ -137,6 +137,19 @@ def local_model(settings: Settings) -> Model:
     return Model(LOCAL, "", at.shown, weights=str(at.path))
 
 
+def could_be_local(choice: Choice, settings: Settings) -> bool:
+    """Would the local model think, if its weights, which are installed as packages, were put together?"""
+    first = choice.models[0]
+    if first.url or first.weights or settings.model_provider == CLASSIC or find_spec(ENGINE) is None:
+        return False
+    from teehee.weights import assemble, place
+
+    at = place.of(settings.local_model, settings.cache)
+    if at is None or at.weights is None or at.path.exists():
+        return False
+    return assemble.all_installed(at.weights)
+
+
 def ollama_models(url: str) -> list[str]:
     """The models of an Ollama, the one used last first; none when nothing like it answers at once."""
     import http.client
@@ -155,16 +168,22 @@ def ollama_models(url: str) -> list[str]:
     return [name for name in names if not any(word in name.lower() for word in NO_CHAT)]
 
 
-def _check_installed(client: str) -> None:
+def missing_client(client: str) -> tuple[str, str]:
+    """(what a provider's own client still needs, how to get it); two empty words when it is installed."""
     if not client or (find_spec("langchain") and find_spec(f"langchain_{client}")):
-        return
+        return "", ""
     if client in EXTRAS:
-        needs, get = f"teehee[{client}]", f"pip install 'teehee[{client}]'"
-    else:
-        needs, get = f"langchain-{client.replace('_', '-')}", "install LangChain's package of that name"
-    raise ConfigError(
-        f"model provider {client!r} needs {needs}", hint=f"{get}, or give an OpenAI-shaped endpoint with --model-url"
-    )
+        return f"teehee[{client}]", f"pip install 'teehee[{client}]'"
+    return f"langchain-{client.replace('_', '-')}", "install LangChain's package of that name"
+
+
+def _check_installed(client: str) -> None:
+    needs, get = missing_client(client)
+    if needs:
+        raise ConfigError(
+            f"model provider {client!r} needs {needs}",
+            hint=f"{get}, or give an OpenAI-shaped endpoint with --model-url",
+        )
 
 
 # -- what gate and mind are told
