@@ -60,6 +60,7 @@ class Engine:
                 self.kill()
                 raise failures.slow() from None
             except (aiohttp.ClientError, OSError) as error:
+                self.is_warm = False
                 told = f"the local model is away: {type(error).__name__}"
                 raise Unavailable(told, code="model-down", retry_after=2.0) from None
 

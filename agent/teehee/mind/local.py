@@ -99,6 +99,6 @@ def spoken(said: str, name: str) -> str:
     """The words alone: no name in front, and no sentence that was cut when the tokens ran out."""
     text = said.strip().removeprefix(f"{name}:").strip().strip('"').strip()
     ends = [found.end() for found in SENTENCE_END.finditer(text)]
-    if not ends or ends[-1] >= len(text) * 0.9 or len(text) < LONG:
+    if not ends or len(text) < LONG:
         return text
     return text[: ends[-1]]

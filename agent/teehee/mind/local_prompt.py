@@ -11,8 +11,8 @@ from itertools import pairwise
 from teehee.mind.prompt import Chat
 from teehee.plugin import Action, Character, Line, Spoken, State, Turn
 
-SYSTEM, BIO, STYLE, EXAMPLES = 600, 500, 250, 700  # of the static part
-RECENT, TOLD, MESSAGE = 600, 300, 900
+SYSTEM, BIO, STYLE, EXAMPLES = 500, 350, 200, 500  # of the static part
+RECENT, TOLD, MESSAGE = 500, 250, 800
 LINE = 240
 DESCRIPTION, SHOTS = 140, 2
 REPLY = "REPLY"
