@@ -1,4 +1,4 @@
-"""Probes the local model for real, an hour of a small machine's work at most: `make model`, one line of JSON.
+"""Probes the local model for real, some minutes of work: `make model`, one line of JSON.
 
 Gets the weights when they are not here, then: speed, memory, routing of sixteen messages, a talk in character.
 """
@@ -158,7 +158,8 @@ async def probe(weights: Path, shown: str, threads: int, character: Character) -
             warmed = time.monotonic() - begun
             assert engine.process is not None
             return {
-                "model": shown, "threads": threads or half_the_cores(), "cores": os.cpu_count(), "load": os.getloadavg()[0],
+                "model": shown, "threads": threads or half_the_cores(), "cores": os.cpu_count(),
+                "load": os.getloadavg()[0],
                 "load_seconds": round(loaded, 1), "warm_seconds": round(warmed, 1),
                 "prefix_tokens": {
                     "routing": await tokens(engine, brain.routing), "persona": await tokens(engine, brain.persona)

@@ -134,7 +134,7 @@ class Engine:
 @contextlib.asynccontextmanager
 async def open_engine(sockets: Path, brain: boot.Brain) -> AsyncIterator[Engine]:
     """An engine whose child is not started yet; it ends with the context."""
-    connector = aiohttp.UnixConnector(paths.short(sockets / llama.SOCKET))
+    connector = aiohttp.UnixConnector(paths.short(sockets / llama.SOCKET), force_close=True)  # it ends idle ones
     untimed = aiohttp.ClientTimeout(total=None)  # `ask` bounds every call
     async with aiohttp.ClientSession(connector=connector, timeout=untimed, trust_env=False) as session:
         engine = Engine(sockets, brain, session)
