@@ -45,16 +45,16 @@ class Engine:
         self._warmers: list[Warm] = []
         self._turn = asyncio.Lock()
 
-    async def ask(self, slot: int, chat: Chat, hear: Hear = unheard, **options: Json) -> str:
+    async def ask(self, slot: int, chat: Chat, hear: Hear = unheard, *, seconds: float = 0.0, **options: Json) -> str:
         """What the model says to `chat`. Raises Unavailable when it is away, AskAgain for an answer of no use.
 
-        One that takes longer than the model's timeout is taken to hang, and its process is ended.
+        One that takes longer than `seconds` (0: the model's timeout) is taken to hang, and its process is ended.
         """
         streams = hear is not unheard
         asked = {"messages": chat, "id_slot": slot, "cache_prompt": True, "stream": streams, **options}
         async with self._turn:
             try:
-                async with asyncio.timeout(self.brain.timeout_seconds):
+                async with asyncio.timeout(seconds or self.brain.timeout_seconds):
                     return await self._post(asked, Words(hear) if streams else None)
             except TimeoutError:
                 self.kill()

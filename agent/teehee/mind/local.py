@@ -16,6 +16,7 @@ from teehee.wire import boot
 Json = Any
 ROUTING, TALKING = 0, 1  # slots of the engine, each with a static prefix of its own
 NAME_TOKENS, ARGUMENT_TOKENS, WORDS_TOKENS = 32, 200, 200
+WARM_SECONDS = 900.0  # some hundred tokens on a machine whose cores others want
 ADDRESS = re.compile(r"[0-9A-Za-z]{20,}")
 LONG = 400  # characters; what is shorter was not cut
 SENTENCE_END = re.compile(r"[.!?…](?=[\s\"'”’)]|$)")
@@ -39,9 +40,10 @@ class Local:
 
     async def warm(self) -> None:
         """Has the engine read what every prompt begins with, so that the first message need not wait for it."""
+        first = local_prompt.asked("hello")
         if self.chooses:
-            await self.engine.ask(ROUTING, [*self.routing, *local_prompt.asked("hello")], max_tokens=1)
-        await self.engine.ask(TALKING, [*self.persona, *local_prompt.asked("hello")], max_tokens=1)
+            await self.engine.ask(ROUTING, [*self.routing, *first], max_tokens=1, seconds=WARM_SECONDS)
+        await self.engine.ask(TALKING, [*self.persona, *first], max_tokens=1, seconds=WARM_SECONDS)
 
     async def answer(self, turn: Turn, stable: State, fresh: State, reason: str, hear: models.Hear) -> str:
         if not self.engine.is_warm:
