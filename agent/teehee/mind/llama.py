@@ -25,7 +25,7 @@ def main() -> None:
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(SACRIFICE))
-    os.umask(0o077)
+    os.umask(0o177)
     os.chdir(folder)  # a socket's path may be no longer than 107 bytes
     Path(SOCKET).unlink(missing_ok=True)
     try:
