@@ -26,6 +26,9 @@ fuzz: setup ## Fuzzes loader, writers and templates long: 100,000 examples each 
 bench: setup ## Measures speed and memory with a fake model, and prints one line of JSON.
 	@$(PY) scripts/bench.py $(ARGS)
 
+model: setup ## Gets the local model's weights (1.1 GB, kept) and probes it, for minutes; one line of JSON.
+	@$(PY) scripts/local_model.py $(ARGS)
+
 docs: setup ## Writes the real help texts and settings into the pages that quote them.
 	@$(PY) scripts/docs.py
 
@@ -51,4 +54,4 @@ clean: ## Removes .venv, dist/ and every cache; your data folder stays.
 	@rm -rf .venv dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find agent plugins tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test check fuzz bench docs doctor setup build lock clean
+.PHONY: help run test check fuzz bench model docs doctor setup build lock clean

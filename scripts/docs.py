@@ -9,6 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/commands.md")
 PLACE = re.compile(r"(<!-- help:(?P<name>[\w ]+) -->\n).*?(<!-- /help -->)", re.DOTALL)
+FOLDERS = {"data": "~/.local/share/teehee", "cache": "~/.cache/teehee"}
 SETTINGS = re.compile(r"(<!-- settings -->\n).*?(<!-- /settings -->)", re.DOTALL)
 
 
@@ -27,7 +28,7 @@ def settings_table() -> str:
     rows = ["| setting | environment | in a character | default | what it is |", "|---|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
         names = "" if name in OF_THE_RUN else ", ".join(f"`{key}`" for key in (name.upper(), *ALIASES.get(name, ())))
-        default = "~/.local/share/teehee" if name == "data" else _default(field.default)
+        default = FOLDERS.get(name) or _default(field.default)
         rows.append(f"| {name} | `{PREFIX}{name.upper()}` | {names} | {default} | {field.description} |")
     return "\n".join(rows)
 

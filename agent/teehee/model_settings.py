@@ -10,18 +10,24 @@ from teehee.errors import ConfigError
 
 Json = Any
 Found = tuple[Json, str]  # a value and its origin
-CLASSIC = "classic"  # in a list of fallbacks: the classic brain
+CLASSIC = "classic"  # in the place of a provider: the classic brain
+LOCAL = "local"  # in the place of a provider: the model whose weights are on this machine
+LOCAL_IN_FILES = "llama_local"  # what Eliza calls it
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model to ask. `provider` is empty for any OpenAI-shaped endpoint; without a URL it is the classic brain."""
+    """One model to ask. `provider` is empty for any OpenAI-shaped endpoint; without a URL it runs here.
+
+    Then `weights` is the local model's file; without one it is the classic brain.
+    """
 
     provider: str
     url: str
     name: str
     key: str = field(default="", repr=False)
     origin: str = "default"
+    weights: str = ""
 
     @property
     def wire(self) -> str:
@@ -31,7 +37,7 @@ class Model:
 
     @property
     def shown(self) -> str:
-        return (self.name or "endpoint") if self.url else CLASSIC
+        return (self.name or "endpoint") if self.url else self.name or CLASSIC
 
 
 class Waits(Exception):
@@ -79,7 +85,7 @@ def completed(
     Raises ConfigError when it was the operator who named it.
     """
     told, url, model = found["model_provider"], found["model_url"], found["model"]
-    if name in ("", CLASSIC) or (told is None and url is not None):
+    if name in ("", CLASSIC, LOCAL, LOCAL_IN_FILES) or (told is None and url is not None):
         return {}
     if told is None and model is not None and split(str(model[0]))[0] == name:
         told, model = (name, model[1]), (split(str(model[0]))[1], model[1])
@@ -152,8 +158,8 @@ def fallbacks(
     """Who answers while the first model does not; one that cannot be asked is left out, with a note."""
     found = []
     for item in filter(None, map(str.strip, written.split(","))):
-        if item == CLASSIC:
-            found.append(Model("", "", ""))
+        if item in (CLASSIC, LOCAL):
+            found.append(Model(LOCAL if item == LOCAL else "", "", ""))
             continue
         provider, name = split(item)
         if not provider:

@@ -38,12 +38,18 @@ def _default_data() -> Path:
     return (Path(base) if base.startswith("/") else Path.home() / ".local" / "share") / "teehee"
 
 
+def _default_cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "teehee"
+
+
 class Settings(BaseModel):
     """All settings. The environment name of each is TEEHEE_ and its name in capitals."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: Path = Field(default_factory=_default_data, description="folder for everything the agents keep")
+    cache: Path = Field(default_factory=_default_cache, description="folder for what can be got again: weights")
     host: str = Field("127.0.0.1", description="address the web page listens on")
     access_token: SecretStr = Field(
         SecretStr(""),
@@ -52,14 +58,18 @@ class Settings(BaseModel):
     port: int = Field(0, ge=0, le=65535, description="port of the web page; 0 takes 7337, or any free one")
     model_url: str = Field("", description="base URL of an OpenAI-shaped endpoint; empty: the classic brain")
     model: str = Field("", description="model name to ask the endpoint for; with its provider in front: openai:gpt-4o")
-    model_provider: str = Field("", description="whose model: openai, anthropic, ollama …; empty: modelProvider's")
+    model_provider: str = Field("", description="whose model: openai, anthropic …, or local; empty: modelProvider's")
     model_key: SecretStr = Field(SecretStr(""), description="key for the endpoint; kept in the vault, used by the gate")
     model_timeout: float = Field(60.0, gt=0, le=600, description="seconds a model call may take")
-    model_fallbacks: str = Field("", description="who answers while the model does not: provider:model, …; or classic")
+    model_fallbacks: str = Field("", description="who answers while the model does not: provider:model, local, classic")
     langchain: bool = Field(False, description="speak through LangChain's client where the thin one would do as well")
     ollama_url: str = Field(
         "http://127.0.0.1:11434", description="where an Ollama is looked for when no model is named; off: nowhere"
     )
+    local_model: str = Field(
+        "qwen2.5-coder-1.5b", description="the model that runs here once its weights are: a name, a .gguf file, or off"
+    )
+    local_threads: int = Field(0, ge=0, le=256, description="threads of the local model; 0 is half the cores")
     temperature: float = Field(0.7, ge=0, le=2, description="sampling temperature of the model")
     max_tokens: int = Field(1024, ge=16, le=32768, description="longest answer of the model, in tokens")
     frequency_penalty: float = Field(0.0, ge=-2, le=2, description="how much the model shuns words it used often")
@@ -167,6 +177,7 @@ STEERING = (
 # Not for one character to say:
 OF_THE_RUN = (
     "data",
+    "cache",
     "host",
     "access_token",
     "port",
@@ -183,6 +194,8 @@ OF_THE_RUN = (
     "otlp_content",
     "legacy_env",
     "ollama_url",
+    "local_model",
+    "local_threads",
     "plugin_path",
     "log_level",
 )
@@ -295,6 +308,11 @@ def _prefixes_v1(character: Character) -> tuple[str, ...]:
     plain = "".join(c if c.isascii() and c.isalnum() else "_" for c in character.name.upper())
     short = () if f"{plain}_" == PREFIX or len(plain) < 2 else (f"{plain}_",)
     return (*short, f"CHARACTER.{character.id.upper().replace('-', '_')}.", f"CHARACTER.{plain}.")
+
+
+def is_key_set(name: str, environ: Mapping[str, str] | None = None) -> bool:
+    """Does this environment hold a provider's key of this name?"""
+    return bool((os.environ if environ is None else environ).get(name))
 
 
 def steering(environ: Mapping[str, str] | None = None) -> list[str]:

@@ -15,6 +15,7 @@ from teehee.cli import (
     costs,
     doctor,
     log,
+    model,
     new,
     plugins,
     replay,
@@ -67,4 +68,5 @@ def build() -> typer.Typer:
     ):
         app.command()(command)
     app.add_typer(character.build(), name="character")
+    app.add_typer(model.build(), name="model")
     return app

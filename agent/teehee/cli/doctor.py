@@ -117,7 +117,8 @@ def _model(agent: Any, model: Any) -> Iterator[Finding]:
     from urllib.parse import urlsplit
 
     if not model.url:
-        yield Finding("model", "ok", f"{agent.character.name} thinks with the classic brain; {agent.choice.hint}")
+        what = f"{model.shown}, on this machine" if model.weights else "the classic brain"
+        yield Finding("model", "ok", f"{agent.character.name} thinks with {what}; {agent.choice.hint}")
         return
     parts = urlsplit(model.url)
     port = parts.port or (443 if parts.scheme == "https" else 80)

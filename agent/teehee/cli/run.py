@@ -38,13 +38,12 @@ async def _run(names: list[str], given: dict[str, object]) -> None:
     import sys
 
     from teehee.cli import talk
-    from teehee.cli.session import tell
+    from teehee.cli.session import planned, tell
     from teehee.settings import steering
-    from teehee.supervisor import plan as plans
     from teehee.supervisor.supervisor import Supervisor
     from teehee.wire.client import Client
 
-    plan = plans.make(names, given)
+    plan = planned(names, given)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -5,8 +5,11 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from teehee.cli import model_install
 from teehee.errors import ConfigError
+from teehee.supervisor import brains
 from teehee.supervisor import plan as plans
+from teehee.supervisor.plan import Plan
 from teehee.supervisor.supervisor import Supervisor
 from teehee.wire.client import Client
 
@@ -18,10 +21,19 @@ def tell(sentence: str) -> None:
     sys.stderr.write(f"· {sentence}\n")
 
 
+def planned(names: Sequence[str], options: dict[str, Json]) -> Plan:
+    """The plan; weights that are installed as packages are put together first, when nothing better was found."""
+    plan = plans.make(names, options)
+    if not any(brains.could_be_local(agent.choice, plan.run.settings) for agent in plan.agents):
+        return plan
+    model_install.put_together(model_install.place_of(plan.run.settings))
+    return plans.make(names, options)
+
+
 @contextlib.asynccontextmanager
 async def reach(names: Sequence[str], options: dict[str, Json]) -> AsyncIterator[Client]:
     """The terminal's door of a running agent; starts one when none runs in this data folder."""
-    plan = plans.make(names, options)
+    plan = planned(names, options)
     async with contextlib.AsyncExitStack() as stack:
         if plan.folder.is_running:
             if names:

@@ -55,13 +55,14 @@ async def open_agent(
         log.warning("plugin_out", plugin=error.plugin, reason=str(error), hint=error.hint)
     plugins = sorted(loaded.plugins, key=lambda p: -p.priority)
     offered = [plugin.models[TEXT_LARGE] for plugin in plugins if TEXT_LARGE in plugin.models]
+    able = _unique_actions(loaded.plugins)
     async with contextlib.AsyncExitStack() as stack:
         agent = Agent(
             id=booted.agent,
             character=character,
-            brain=models.choose(booted, character, offered, connect),
+            brain=models.choose(booted, character, offered, connect, able),
             patience=sum(map(models.patience, (booted.brain, *booted.fallbacks))),
-            actions=_unique_actions(loaded.plugins),
+            actions=able,
             state=StateComposer([p for plugin in loaded.plugins for p in plugin.providers]),
             evaluators=tuple(e for plugin in loaded.plugins for e in plugin.evaluators),
             events=_events(loaded.plugins),

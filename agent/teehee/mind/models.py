@@ -1,4 +1,4 @@
-"""Who answers: the classic brain, a plugin's model, or models that are asked through the gate's egress."""
+"""Who answers: the classic brain, a plugin's model, this machine's own, or models asked through the gate's egress."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from teehee.mind import actions, failures, prompt, respond
-from teehee.plugin import Character, ModelHandler, State, Turn
+from teehee.plugin import Action, Character, ModelHandler, State, Turn
 from teehee.wire import boot
 
 Json = Any
@@ -54,15 +54,16 @@ class FromPlugin:
         return await self.handler(prompt.compose(turn, stable, fresh, reason))
 
 
-Connect = Callable[[boot.Brain], Brain]
+Connect = Callable[[boot.Brain, Character, Sequence[Action]], Brain]
 
 
 @asynccontextmanager
 async def endpoints(sockets: Path, agents: Sequence[boot.MindAgent]) -> AsyncIterator[Connect]:
-    """Makes brains that ask through the gate; what no agent needs is not loaded."""
-    wanted = [brain for agent in agents for brain in (agent.brain, *agent.fallbacks) if brain.rule]
+    """Makes the brains an agent is given; what none of them needs is not loaded."""
+    given = [brain for agent in agents for brain in (agent.brain, *agent.fallbacks)]
+    wanted = [brain for brain in given if brain.rule]
     async with AsyncExitStack() as stack:
-        makers: dict[bool, Connect] = {}  # by whether LangChain is to be the client
+        makers: dict[bool, Callable[[boot.Brain], Brain]] = {}  # by whether LangChain is to be the client
         if not all(brain.client for brain in wanted):
             from teehee.mind import endpoint
 
@@ -73,23 +74,45 @@ async def endpoints(sockets: Path, agents: Sequence[boot.MindAgent]) -> AsyncIte
 
             way = await stack.enter_async_context(forwarder.open_forwarder(sockets))
             makers[True] = lambda brain: provider.Provider(brain, way)
-        yield lambda brain: makers[bool(brain.client)](brain)
+        engine: Any = None
+        if weighted := next((brain for brain in given if brain.weights), None):
+            from teehee.mind import engine as engines
+
+            engine = await stack.enter_async_context(engines.open_engine(sockets, weighted))
+
+        def connect(brain: boot.Brain, character: Character, able: Sequence[Action]) -> Brain:
+            if brain.rule:
+                return makers[bool(brain.client)](brain)
+            from teehee.mind import local
+
+            return local.Local(engine, brain, character, able, Classic(character))
+
+        yield connect
 
 
-def choose(agent: boot.MindAgent, character: Character, offered: Sequence[ModelHandler], connect: Connect) -> Brain:
-    """The models that are named, a plugin's, one that was found here, the classic brain: the first there is."""
+def choose(
+    agent: boot.MindAgent,
+    character: Character,
+    offered: Sequence[ModelHandler],
+    connect: Connect,
+    able: Sequence[Action] = (),
+) -> Brain:
+    """The models that are named, a plugin's, one that was found here, the classic brain: the first there is.
+
+    `able` is what the agent can do.
+    """
     first = agent.brain
-    if offered and (first.found or not first.rule):
+    if offered and (first.found or not (first.rule or first.weights)):
         chosen: Brain = FromPlugin(offered[0])
     else:
-        chosen = connect(first) if first.rule else Classic(character)
+        chosen = connect(first, character, able) if first.rule or first.weights else Classic(character)
     if not agent.fallbacks:
         return chosen
     from teehee.mind.failover import Failover, Member
 
     members = [Member(first.model or "first", chosen, patience(first))]
     for brain in agent.fallbacks:
-        chosen = connect(brain) if brain.rule else Classic(character)
+        chosen = connect(brain, character, able) if brain.rule or brain.weights else Classic(character)
         members.append(Member(brain.model or "classic", chosen, patience(brain)))
     return Failover(members)
 

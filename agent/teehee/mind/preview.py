@@ -10,7 +10,7 @@ from teehee.character import Character, codec
 from teehee.mind import models, prompt, runtime, turn
 from teehee.mind.agent import open_agent
 from teehee.mind.recent import Recent
-from teehee.plugin import Spoken, State
+from teehee.plugin import Action, Spoken, State
 from teehee.store.mind_store import MindStore
 from teehee.wire import boot
 from teehee.wire.client import Client
@@ -84,5 +84,5 @@ def _parts(state: State, *, stable: bool) -> list[Part]:
     return [Part(name, text, stable) for name, text in state.texts.items() if text]
 
 
-def _no_endpoint(brain: boot.Brain) -> models.Brain:
+def _no_endpoint(brain: boot.Brain, character: Character, able: Sequence[Action]) -> models.Brain:
     raise AssertionError("a preview asks no model")

@@ -66,9 +66,11 @@ def _from_json(answer: str) -> Decision | None:
     return Decision(text=text.strip(), actions=actions or ("REPLY",)) if text.strip() or actions else None
 
 
-def write(text: str, actions: tuple[str, ...]) -> str:
-    """A response block, for brains that are not language models."""
-    return f"<response><actions>{','.join(actions)}</actions><text>{html.escape(text, quote=False)}</text></response>"
+def write(text: str, actions: tuple[str, ...], parameters: Mapping[str, Json] | None = None) -> str:
+    """A response block, for brains that do not write it themselves."""
+    given = html.escape(json.dumps(parameters, ensure_ascii=False), quote=False) if parameters else ""
+    block = f"<actions>{','.join(actions)}</actions>" + (f"<parameters>{given}</parameters>" if given else "")
+    return f"<response>{block}<text>{html.escape(text, quote=False)}</text></response>"
 
 
 def _between(text: str, tag: str) -> str | None:

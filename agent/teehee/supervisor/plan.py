@@ -137,6 +137,7 @@ def _planned(
     origins |= reading.origins or {}
     notes = (
         *effective.notes,
+        *choice.notes,
         *purses.notes(choice, effective),
         *_without_counterpart(character, run.settings.plugin_path),
     )

@@ -14,8 +14,9 @@ from typing import Any
 Json = Any
 COMMAND = Path(sys.executable).parent / "teehee"
 SECONDS = 50.0
-# What a fresh shell has, and no Ollama; nothing of the caller's environment steers a test.
-FRESH = {"PATH": os.defpath, "HOME": str(Path.home()), "LANG": "C.UTF-8", "TEEHEE_OLLAMA_URL": "off"}
+NO_MODEL = {"TEEHEE_OLLAMA_URL": "off", "TEEHEE_LOCAL_MODEL": "off"}
+# What a fresh shell has, and no model of this machine; nothing of the caller's environment steers a test.
+FRESH = {"PATH": os.defpath, "HOME": str(Path.home()), "LANG": "C.UTF-8", **NO_MODEL}
 
 
 @dataclass(frozen=True, slots=True)

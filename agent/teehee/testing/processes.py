@@ -74,6 +74,7 @@ async def running(
     told: list[str] = []
     options.setdefault("port", free_port())
     options.setdefault("ollama_url", "off")  # one on this machine would answer in the classic brain's place
+    options.setdefault("local_model", "off")  # so would weights in its cache
     plan = await asyncio.to_thread(plans.make, list(characters), {"data": str(data), **options}, failpoint)
     async with Supervisor(plan, told.append, mind_prefix=mind_prefix) as supervisor:
         sockets = plan.folder.sockets

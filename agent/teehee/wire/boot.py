@@ -131,10 +131,10 @@ class GateBoot:
 
 @dataclass(frozen=True, slots=True)
 class Brain:
-    """Which model answers for an agent: `rule` names its egress rule; empty means the classic brain.
+    """Which model answers for an agent: `rule` names its egress rule, `weights` is the file of a local one.
 
-    `client` is the provider's name in LangChain, or empty for the thin client. `found` says that nobody named this
-    model: it was there, so a plugin's own goes before it.
+    Neither means the classic brain. `threads` of 0 are half the cores. `client` is the provider's name in LangChain, or
+    empty for the thin client. `found` says that nobody named this model: it was there, so a plugin's goes before it.
     """
 
     rule: str = ""
@@ -146,6 +146,8 @@ class Brain:
     presence_penalty: float = 0.0
     client: str = ""
     found: bool = False
+    weights: str = ""
+    threads: int = 0
 
 
 @dataclass(frozen=True, slots=True)
