@@ -6,7 +6,7 @@ then the default. Nobody else in teehee reads the environment.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, V
 
 from teehee import prices
 from teehee.character.model import Character
+from teehee.character.secrets import looks_secret
 from teehee.errors import ConfigError
 from teehee.model_settings import (
     Found,
@@ -285,6 +286,20 @@ def _prefixes_v1(character: Character) -> tuple[str, ...]:
     plain = "".join(c if c.isascii() and c.isalnum() else "_" for c in character.name.upper())
     short = () if f"{plain}_" == PREFIX or len(plain) < 2 else (f"{plain}_",)
     return (*short, f"CHARACTER.{character.id.upper().replace('-', '_')}.", f"CHARACTER.{plain}.")
+
+
+def secrets_named(names: Iterable[str], environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What the environment has under these names. Raises ConfigError for a name that is no secret's.
+
+    An environment can be anybody's, so it must not steer: whatever else a container is told is on its command line.
+    """
+    environ = os.environ if environ is None else environ
+    if wrong := [name for name in names if not looks_secret(name)]:
+        raise ConfigError(
+            f"--secret {', '.join(wrong)}: by its name no secret",
+            hint="settings are options of the command line; a secret's name ends in KEY, TOKEN, SECRET or the like",
+        )
+    return {name: environ[name] for name in names if name in environ}
 
 
 def steering(environ: Mapping[str, str] | None = None) -> list[str]:

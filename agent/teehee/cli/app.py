@@ -14,11 +14,13 @@ from teehee.cli import (
     config,
     costs,
     doctor,
+    health,
     log,
     new,
     plugins,
     replay,
     run,
+    serve,
     simulator,
     stop,
     trace,
@@ -64,6 +66,8 @@ def build() -> typer.Typer:
         config.config,
         doctor.doctor,
         simulator.simulator,
+        serve.serve,
+        health.health,
     ):
         app.command()(command)
     app.add_typer(character.build(), name="character")
