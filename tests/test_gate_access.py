@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import secrets
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -134,7 +133,7 @@ async def test_a_program_shows_it_as_a_bearer_and_is_still_somebody_of_its_own(
     assert [message["id"] for message in pulled] == [message["id"] for message in told[0]["messages"]]
 
 
-@pytest.mark.parametrize("given", ["0", "x", "é" * 20, secrets.token_urlsafe(32), "teehee_access"])
+@pytest.mark.parametrize("given", ["0", "x", "é" * 20, "A" * 43, "teehee_access"])
 async def test_another_token_does_not_let_in(stranger: httpx.AsyncClient, given: str) -> None:
     quoted = httpx.QueryParams({"token": given})
     answers = [
