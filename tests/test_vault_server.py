@@ -24,7 +24,7 @@ from vaults import config, configure, intents, reply, vault_at, verified, witnes
 Json = Any
 METHODS = {
     "owner": {"request"},
-    "mind": {"effect.submit", "effect.for_event", "effect.settled"},
+    "mind": {"agents", "effect.submit", "effect.for_event", "effect.settled"},
     "gate": {
         "event.witness", "effect.due", "effect.for_event", "effect.in_room", "effect.outcome", "secret.get",
         "secret.rotate",

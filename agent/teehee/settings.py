@@ -6,7 +6,7 @@ then the default. Nobody else in teehee reads the environment.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, V
 
 from teehee import prices
 from teehee.character.model import Character
+from teehee.character.secrets import looks_secret
 from teehee.errors import ConfigError
 from teehee.model_settings import (
     Found,
@@ -313,6 +314,20 @@ def _prefixes_v1(character: Character) -> tuple[str, ...]:
 def is_key_set(name: str, environ: Mapping[str, str] | None = None) -> bool:
     """Does this environment hold a provider's key of this name?"""
     return bool((os.environ if environ is None else environ).get(name))
+
+
+def secrets_named(names: Iterable[str], environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What the environment has under these names. Raises ConfigError for a name that is no secret's.
+
+    An environment can be anybody's, so it must not steer: whatever else a container is told is on its command line.
+    """
+    environ = os.environ if environ is None else environ
+    if wrong := [name for name in names if not looks_secret(name)]:
+        raise ConfigError(
+            f"--secret {', '.join(wrong)}: by its name no secret",
+            hint="settings are options of the command line; a secret's name ends in KEY, TOKEN, SECRET or the like",
+        )
+    return {name: environ[name] for name in names if name in environ}
 
 
 def steering(environ: Mapping[str, str] | None = None) -> list[str]:

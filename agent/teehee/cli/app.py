@@ -14,12 +14,14 @@ from teehee.cli import (
     config,
     costs,
     doctor,
+    health,
     log,
     model,
     new,
     plugins,
     replay,
     run,
+    serve,
     simulator,
     stop,
     trace,
@@ -65,6 +67,8 @@ def build() -> typer.Typer:
         config.config,
         doctor.doctor,
         simulator.simulator,
+        serve.serve,
+        health.health,
     ):
         app.command()(command)
     app.add_typer(character.build(), name="character")

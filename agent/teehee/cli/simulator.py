@@ -55,16 +55,29 @@ def simulator(
             "--fault", metavar="NAME", help="One thing to be wrong, such as slow or vanish. [default: nothing]"
         ),
     ] = "",
+    roots: Annotated[
+        Path | None,
+        typer.Option(
+            "--roots",
+            metavar="DIR",
+            help="Where to put dev-root.pem and collateral.json, which its quotes are checked by. [default: nowhere]",
+        ),
+    ] = None,
     debug: options.Debug = False,
 ) -> None:
     """Stand in for a dstack guest agent, for development (trust: dev)."""
     import asyncio
 
     from teehee.errors import ConfigError
+    from teehee.supervisor.guest import refuse_in_image
 
+    refuse_in_image()
     if socket is not None and port:
         raise ConfigError("--socket and --port are both given", hint="give one of them")
-    asyncio.run(_run(_made(seed, era, provider, compose, fault), socket, port))
+    stand_in = _made(seed, era, provider, compose, fault)
+    if roots is not None:
+        _write(stand_in, roots)
+    asyncio.run(_run(stand_in, socket, port))
 
 
 def _made(seed: str, era: str, provider: str, compose: Path | None, fault: str) -> "Simulator":
@@ -77,6 +90,22 @@ def _made(seed: str, era: str, provider: str, compose: Path | None, fault: str) 
         return Simulator(_seed(seed), era=era, provider=provider, app_compose=app_compose, fault=fault)
     except OSError as error:
         raise ConfigError(f"cannot read {str(error.filename)!r}: {error.strerror}") from error
+
+
+def _write(stand_in: "Simulator", folder: Path) -> None:
+    """What `teehee verify --dev-root … --collateral …` wants, for whoever trusts this developer."""
+    import json
+    import ssl
+    import time
+
+    from teehee.errors import ConfigError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "dev-root.pem").write_text(ssl.DER_cert_to_PEM_cert(stand_in.root_der))
+        (folder / "collateral.json").write_text(json.dumps(stand_in.collateral(int(time.time()))))
+    except OSError as error:
+        raise ConfigError(f"cannot write into {str(folder)!r}: {error.strerror}") from error
 
 
 async def _run(stand_in: "Simulator", socket: Path | None, port: int) -> None:

@@ -40,6 +40,7 @@ Json = Any
 DEFAULT_PORT = 7337
 GRACE_SECONDS = 3
 KEEP_ALIVE_SECONDS = 75  # longer than any client keeps an idle connection: none is closed under a request
+DRAIN_SECONDS = 5.0  # for turns under way, where no supervisor stops the mind first
 log = get_logger()
 
 
@@ -53,10 +54,10 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
         counts = Counts()
         vault, mailroom = await _vault(stack, folder, counts)
         hear = _hear(mailroom, lambda ended: traces.ended(ended))
-        to_mind = Client(folder / "mind.sock", on_connect=_subscribe, on_notify=hear)
+        to_mind = Client(paths.socket_in(folder, "mind"), on_connect=_subscribe, on_notify=hear)
         traces = await _traces(stack, settings, vault, to_mind, counts)
         mind = await stack.enter_async_context(to_mind)
-        public = await stack.enter_async_context(Client(folder / "vault-public.sock"))
+        public = await stack.enter_async_context(Client(paths.socket_in(folder, "vault-public")))
         spend = _spend(stack, settings, life)
         egress = Egress(settings.egress, await _credentials(vault, settings.egress), spend, counts)
         await egress.open()
@@ -68,7 +69,7 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
         doorway = Doorway(vault, mind, frozenset(face.agent for face in settings.faces), note, erase, counts)
         conversation = Conversation(doorway, mailroom, mind, faces)
         methods = TerminalConnector(conversation, public, url, settings.trust, _spent(settings, spend)).methods()
-        terminal = Server("terminal", folder / "terminal.sock", methods, log.info)
+        terminal = Server("terminal", paths.socket_in(folder, "terminal"), methods, log.info)
         await terminal.start()
         stack.push_async_callback(terminal.close)
 
@@ -82,11 +83,14 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
         site = routes(api, page, About(conversation, api, public), evidence, signals, status)
         guarded = Access(site, settings.access_token) if settings.access_token else site
         await stack.enter_async_context(_listen(SameSite(guarded, hosts), world))
-        stack.callback((folder / "gate.sock").unlink, missing_ok=True)
-        await stack.enter_async_context(_listen(egress, paths.bind(folder / "gate.sock")))
+        for_mind = paths.socket_in(folder, "gate")
+        stack.callback(for_mind.unlink, missing_ok=True)
+        await stack.enter_async_context(_listen(egress, paths.bind(for_mind)))
         life.ready(url=url)
         await life.draining.wait()
         doorway.closed = True
+        if life.is_alone:
+            await mailroom.quiet(DRAIN_SECONDS)
         await life.stopping.wait()
         await mailroom.settle()
 
@@ -125,7 +129,7 @@ async def _vault(stack: contextlib.AsyncExitStack, folder: Path, counts: Counts)
         await link.call("subscribe")
         mailroom.due(parse_due(await link.call("effect.due")))
 
-    vault = Client(folder / "vault-gate.sock", on_connect=catch_up, on_notify=hear)
+    vault = Client(paths.socket_in(folder, "vault-gate"), on_connect=catch_up, on_notify=hear)
     mailroom = Mailroom(vault, counts)
     return await stack.enter_async_context(vault), mailroom
 

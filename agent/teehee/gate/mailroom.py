@@ -165,6 +165,11 @@ class Mailroom:
         self.counts.add("teehee_outcomes", DELIVERED)
         failpoints.hit("gate.outcome.reported")
 
+    async def quiet(self, seconds: float) -> None:
+        """Waits until nobody waits for an answer any more, at most so many seconds."""
+        if waiting := [future for futures in self._events.values() for future in futures]:
+            await asyncio.wait(waiting, timeout=seconds)
+
     async def settle(self) -> None:
         """Waits for outcomes on their way."""
         if self._reports:

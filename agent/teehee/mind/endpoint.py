@@ -79,7 +79,7 @@ class Endpoint:
 
 def open_session(sockets: Path) -> aiohttp.ClientSession:
     """The mind's only HTTP client: it can reach the gate's socket and nothing else."""
-    connector = aiohttp.UnixConnector(paths.short(sockets / "gate.sock"), limit=64)
+    connector = aiohttp.UnixConnector(paths.short(paths.socket_in(sockets, "gate")), limit=64)
     untimed = aiohttp.ClientTimeout(total=None)  # `within` bounds every call
     return aiohttp.ClientSession(
         connector=connector, timeout=untimed, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()

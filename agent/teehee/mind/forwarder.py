@@ -24,7 +24,7 @@ class Way:
 @contextlib.asynccontextmanager
 async def open_forwarder(sockets: Path) -> AsyncIterator[Way]:
     """Forwards connections to the gate until it is left; one that does not say the word leads nowhere."""
-    gate, word = paths.short(sockets / "gate.sock"), secrets.token_urlsafe(24)
+    gate, word = paths.short(paths.socket_in(sockets, "gate")), secrets.token_urlsafe(24)
     open_now: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -18,7 +18,7 @@ from teehee.mind.recent import Recent
 from teehee.mind.retention import keep_house
 from teehee.mind.turn import Desk
 from teehee.store.mind_store import MindStore
-from teehee.wire import boot, child, failpoints, strict
+from teehee.wire import boot, child, failpoints, paths, strict
 from teehee.wire.client import Client
 from teehee.wire.messages import Draft, Ended, Settled
 from teehee.wire.server import Server
@@ -52,7 +52,7 @@ async def serve(settings: boot.MindBoot, life: child.Life) -> None:
             await link.call("subscribe")
             await afterwards.catch_up(link)
 
-        vault = Client(sockets / "vault-mind.sock", on_connect=catch_up, on_notify=hear)
+        vault = Client(paths.socket_in(sockets, "vault-mind"), on_connect=catch_up, on_notify=hear)
         desk = Desk(store, Recent(store), vault)
         afterwards = Afterwards(desk, agents)
         stack.push_async_callback(afterwards.close)
@@ -65,7 +65,7 @@ async def serve(settings: boot.MindBoot, life: child.Life) -> None:
             server.push("turn.draft", draft.to_json())
 
         inbox = Inbox(desk, agents, afterwards, tell, settings.rooms_in_parallel, show_draft)
-        server = Server("gate", sockets / "mind.sock", inbox.methods(), log.info)
+        server = Server("gate", paths.socket_in(sockets, "mind"), inbox.methods(), log.info)
         if settings.traced:
             desk.records.told = lambda ended: server.push("turn.closed", dict(zip(EVENT, ended, strict=True)))
         await inbox.recover()

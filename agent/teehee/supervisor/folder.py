@@ -20,10 +20,11 @@ class DataFolder:
     """Where everything is kept: `vault.db`, `mind.db`, keys, logs, and the sockets of a running agent."""
 
     path: Path
+    run: Path | None = None  # for the sockets, where they do not lie in the folder
 
     @property
     def sockets(self) -> Path:
-        return self.path / "run"
+        return self.run or self.path / "run"
 
     @property
     def logs(self) -> Path:
@@ -122,6 +123,7 @@ class DataFolder:
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
+            os.set_inheritable(file.fileno(), True)  # through an exec the lock stays with what this process becomes
             if settle:
                 self.settle()
             yield

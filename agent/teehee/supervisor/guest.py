@@ -32,18 +32,33 @@ class Guest:
 @contextlib.asynccontextmanager
 async def met(plan: Plan, *, mark: Path = IMAGE_MARK, sockets: Sequence[Path] = SOCKETS) -> AsyncIterator[Guest]:
     """The guest agent for a run. Raises ConfigError inside an image without one: there is no other place for keys."""
-    named = plan.run.settings.guest or _socket(sockets)
-    if named:
+    if named := plan.run.settings.guest or _socket(sockets):
         yield Guest(named)
         return
     if _in_image(mark):
-        raise ConfigError(
-            "this image runs only in a TEE: no guest agent's socket is mounted",
-            hint=f"mount {sockets[0] if sockets else '/var/run/dstack.sock'} into the vault's container; for "
-            "development run teehee outside the image",
-        )
+        raise _missing()
     async with _simulated(plan) as guest:
         yield guest
+
+
+def mounted(sockets: Sequence[Path] = SOCKETS) -> str:
+    """The TEE's own guest agent. Raises ConfigError without one: there is no other place for keys."""
+    if found := _socket(sockets):
+        return found
+    raise _missing()
+
+
+def _missing() -> ConfigError:
+    return ConfigError(
+        "this image runs only in a TEE: no guest agent's socket is mounted",
+        hint=f"mount {SOCKETS[0]} into the vault's container; for development use `teehee run` outside the image",
+    )
+
+
+def refuse_in_image(mark: Path = IMAGE_MARK) -> None:
+    """Raises ConfigError inside an image, where no simulator may run."""
+    if _in_image(mark):
+        raise ConfigError("this image has no simulator", hint="run teehee simulator outside the image")
 
 
 def _socket(paths: Sequence[Path]) -> str:

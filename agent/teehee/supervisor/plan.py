@@ -25,6 +25,7 @@ from teehee.wire.messages import AgentConfig
 
 Json = Any
 DEFAULT_CHARACTER = "wren"
+INLINE = "inline"  # the slot, and so the wallet, of a character given as JSON
 BIO_SHOWN = 160
 SALT = "WALLET_SECRET_SALT"
 BUILT_IN_PLUGINS = ("bootstrap",)
@@ -44,7 +45,7 @@ class PlannedAgent:
     character: Character
     effective: Effective
     secrets: Mapping[str, str]
-    folder: Path
+    folder: Path | None
     choice: Choice
     notes: tuple[str, ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict)
@@ -62,17 +63,25 @@ class Plan:
     access_token: str = field(default="", repr=False)  # what visitors of the page must show; empty: nothing
 
 
-def make(names: Sequence[str], options: Mapping[str, Json], failpoint: str = "") -> Plan:
-    """The plan for these character files or built-in names. Raises ConfigError for what cannot run."""
-    run = resolve(options)
+def make(
+    names: Sequence[str],
+    options: Mapping[str, Json],
+    failpoint: str = "",
+    environ: Mapping[str, str] | None = None,
+) -> Plan:
+    """The plan for these characters: files, built-in names, or the JSON itself. Raises ConfigError for what cannot run.
+
+    `environ` stands in for this process's environment.
+    """
+    run = resolve(options, environ=environ)
     agents: list[PlannedAgent] = []
     for name in names or [DEFAULT_CHARACTER]:
-        path, slot = _place(name)
-        for number, reading in enumerate(characters.read(path)):
+        slot, folder, readings = _read(name)
+        for number, reading in enumerate(readings):
             at = slot if number == 0 else f"{slot}#{number}"
-            agents.append(_planned(at, path.parent, reading, run, options, {a.slug for a in agents}))
-    folder = DataFolder(Path(run.settings.data).expanduser().absolute())
-    return Plan(folder, run, tuple(agents), failpoint, _access_token(run.settings))
+            agents.append(_planned(at, folder, reading, run, options, {a.slug for a in agents}, environ))
+    data = DataFolder(Path(run.settings.data).expanduser().absolute())
+    return Plan(data, run, tuple(agents), failpoint, _access_token(run.settings))
 
 
 def _access_token(settings: Settings) -> str:
@@ -107,6 +116,14 @@ def built_in() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.json"))}
 
 
+def _read(name: str) -> tuple[str, Path | None, list[Reading]]:
+    """(slot, folder, characters) of a file, a built-in name, or JSON, which lies in no folder."""
+    if name.lstrip()[:1] in ("{", "["):
+        return INLINE, None, characters.reads(name, INLINE)
+    path, slot = _place(name)
+    return slot, path.parent, characters.read(path)
+
+
 def _place(name: str) -> tuple[Path, str]:
     """(path, slot) of a character file or a built-in name."""
     known = built_in()
@@ -119,10 +136,16 @@ def _place(name: str) -> tuple[Path, str]:
 
 
 def _planned(
-    slot: str, folder: Path, reading: Reading, run: Effective, options: Mapping[str, Json], taken: set[str]
+    slot: str,
+    folder: Path | None,
+    reading: Reading,
+    run: Effective,
+    options: Mapping[str, Json],
+    taken: set[str],
+    environ: Mapping[str, str] | None,
 ) -> PlannedAgent:
-    character = with_environment(reading.character, legacy=run.settings.legacy_env)
-    effective = resolve(options, character)
+    character = with_environment(reading.character, environ, legacy=run.settings.legacy_env)
+    effective = resolve(options, character, environ)
     given = dict(character.secrets)
     choice = brains.choose(effective)
     given |= brains.secrets(choice)
@@ -211,10 +234,12 @@ def package_hash(character: Character) -> str:
     return hashlib.sha256(json.dumps(codec.to_json(character), sort_keys=True).encode()).hexdigest()
 
 
-def vault_boot(plan: Plan, owner_key: bytes, guest: str, era: str = "") -> Json:
+def vault_boot(
+    plan: Plan, owner_keys: tuple[str, ...], guest: str, era: str = "", measured: Json = None
+) -> Json:  # fmt: skip
     folder = plan.folder
     message = boot.VaultBoot(
-        str(folder.path), str(folder.sockets), (owner_key.hex(),), plan.failpoint, guest, era, _keep(plan)
+        str(folder.path), str(folder.sockets), owner_keys, plan.failpoint, guest, era, _keep(plan), measured
     )
     return asdict(message)
 

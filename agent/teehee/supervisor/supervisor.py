@@ -71,7 +71,7 @@ class Supervisor:
         await self.stop()
 
     async def _boot_vault(self) -> None:
-        await self.vault.boot(plans.vault_boot(self.plan, self.owner.public, self.guest.endpoint))
+        await self.vault.boot(plans.vault_boot(self.plan, (self.owner.public.hex(),), self.guest.endpoint))
         configured = await self.owner.ask(self.owner_link, "configure", plans.configure_request(self.plan))
         self.identities, self.trust = configured["agents"], configured["trust"]
 
@@ -142,7 +142,7 @@ async def vault_alone(plan: Plan, *, era: str = "") -> AsyncIterator[Ask]:
             await child.start()
             stack.push_async_callback(child.stop, VAULT_SECONDS)
             guest = await stack.enter_async_context(guests.met(plan))
-            await child.boot(plans.vault_boot(plan, owner.public, guest.endpoint, era))
+            await child.boot(plans.vault_boot(plan, (owner.public.hex(),), guest.endpoint, era))
             link = await stack.enter_async_context(Client(plan.folder.sockets / "vault-owner.sock"))
             yield lambda method, params: owner.ask(link, method, params)
 

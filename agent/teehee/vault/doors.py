@@ -29,6 +29,7 @@ class Doors:
 
     def mind(self) -> dict[str, Handler]:
         return {
+            "agents": lambda _: self.core.identities.told(self.core.ring.trust),
             "effect.submit": self.submit,
             "effect.for_event": self.for_event,
             "effect.settled": self.settled,

@@ -4,7 +4,7 @@ import json
 import secrets
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from teehee import ids
 from teehee.errors import ConfigError, Refused
@@ -13,8 +13,8 @@ from teehee.vault.keyring import KeyRing
 from teehee.vault.seal import Seal
 from teehee.wire.messages import AgentConfig, Identity
 
-Row = tuple[str, str, str, str, str, str, int, int, int, str, bytes | None]
-COLUMNS = "slot, agent, name, key_id, log_key, policy, epoch, stopped, log, keys, salt"
+Row = tuple[str, str, str, str, str, str, int, int, int, str, bytes | None, str]
+COLUMNS = "slot, agent, name, key_id, log_key, policy, epoch, stopped, log, keys, salt, package"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,10 @@ class Identities:
         if found is None:
             raise Refused("base.agent-unknown", f"no agent {agent[:64]!r} runs here")
         return found
+
+    def told(self, trust: str) -> dict[str, object]:
+        """What anyone may know of them."""
+        return {"agents": [asdict(agent.identity) for agent in self.agents.values()], "trust": trust}
 
     async def admit(self, configs: Sequence[AgentConfig]) -> list[Agent]:
         """The agents of `configs` under their pinned identities, minted when new. Changes nothing yet.
@@ -98,7 +102,7 @@ class Identities:
         return "" if sealed is None else self.seal.open("identities", key_id, 1, sealed).decode()
 
     async def _recall(self, row: Row, policy: policies.Policy) -> Identity:
-        slot, agent, name, key_id, log_key, _, epoch, stopped, log, keys, sealed = row
+        slot, agent, name, key_id, log_key, _, epoch, stopped, log, keys, sealed, package = row
         if salt := self._salt(key_id, sealed):
             self.ring.use_legacy(key_id, salt)
         derived = await self._derived(key_id)
@@ -109,7 +113,9 @@ class Identities:
                     f"record says {recorded[:16]}…",
                     hint="this data folder belongs to another seed or machine; restore the right one, or start anew",
                 )
-        return Identity(slot, agent, name, key_id, _origin(key_id), log_key, policy.hash, epoch, bool(stopped), log)
+        return Identity(
+            slot, agent, name, key_id, _origin(key_id), log_key, policy.hash, epoch, bool(stopped), log, package=package
+        )
 
     async def _derived(self, key_id: str) -> dict[str, str]:
         halves = await self.ring.public_halves(key_id)
@@ -145,7 +151,7 @@ class Identities:
              identity.policy_hash, epoch, log, json.dumps(self._keys[identity.key_id]),
              self.seal.seal("identities", identity.key_id, 1, config.salt.encode()) if config.salt else None),
         )  # fmt: skip
-        current = replace(identity, name=config.name, epoch=epoch, stopped=stopped, log=log)
+        current = replace(identity, name=config.name, epoch=epoch, stopped=stopped, log=log, package=config.package)
         self.agents[identity.agent] = replace(agent, identity=current)
         return self.agents[identity.agent]
 
@@ -168,16 +174,17 @@ class Identities:
         """Takes the records as they stand in the database: a transaction that changed one may have been undone."""
         for agent, known in list(self.agents.items()):
             row = self.db.execute(
-                "SELECT name, epoch, stopped, log, policy FROM identities WHERE agent=?", (agent,)
+                "SELECT name, epoch, stopped, log, policy, package FROM identities WHERE agent=?", (agent,)
             ).fetchone()
             if row is None:
                 del self.agents[agent]
                 continue
-            name, epoch, stopped, log, config = row
+            name, epoch, stopped, log, config, package = row
             policy = policies.parse(json.loads(config))
             identity = replace(
-                known.identity, name=name, epoch=epoch, stopped=bool(stopped), log=log, policy_hash=policy.hash
-            )
+                known.identity, name=name, epoch=epoch, stopped=bool(stopped), log=log, policy_hash=policy.hash,
+                package=package,
+            )  # fmt: skip
             self.agents[agent] = Agent(identity, policy)
 
 

@@ -24,10 +24,22 @@ SALT = re.compile(r"[0-9a-f]{64}")
 
 
 class OwnerDoor:
-    """`on_configured` opens the other doors: until an owner configures, there is nothing to ask or answer."""
+    """`on_configured` opens the other doors: until an owner configures, there is nothing to ask or answer.
 
-    def __init__(self, core: Core, desk: OwnerDesk, push: Push, on_configured: Callable[[], Awaitable[None]]) -> None:
+    Where the measured compose configured (`is_measured`), an owner may stop and resume, and change nothing.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        desk: OwnerDesk,
+        push: Push,
+        on_configured: Callable[[], Awaitable[None]],
+        *,
+        is_measured: bool = False,
+    ) -> None:
         self.core = core
+        self.is_measured = is_measured
         self.desk = desk
         self.push = push
         self.on_configured = on_configured
@@ -38,16 +50,16 @@ class OwnerDoor:
     async def owner_request(self, params: Params) -> Json:
         envelope = strict.parse(Envelope, params)
         request = self.desk.check_signature(envelope)
-        methods = {
-            "configure": self._configure,
-            "recall": self._recall,
-            "stop": self._stop,
-            "resume": self._resume,
-            "secret.set": self._secret_set,
-            "secret.names": self._secret_names,
-            "backup.key": self._backup_key,
-            "restored": self._restored,
-        }
+        methods = {"stop": self._stop, "resume": self._resume}
+        if not self.is_measured:
+            methods |= {
+                "configure": self._configure,
+                "recall": self._recall,
+                "secret.set": self._secret_set,
+                "secret.names": self._secret_names,
+                "backup.key": self._backup_key,
+                "restored": self._restored,
+            }
         if request.method not in methods:
             raise Refused("owner.method-unknown", f"no {request.method[:64]!r}; known are {', '.join(methods)}")
         if request.method not in ("stop", "resume"):  # these take their number in the commit of the order itself
@@ -55,8 +67,10 @@ class OwnerDoor:
         return await methods[request.method](envelope, request)
 
     async def _configure(self, envelope: Envelope, request: Request) -> Json:
+        return await self.configure(strict.parse(Configure, request.params))
+
+    async def configure(self, wanted: Configure) -> Json:
         """Admits the agents, opens their next epoch, keeps their secrets, and only then opens the other doors."""
-        wanted = strict.parse(Configure, request.params)
         admitted = await self.core.identities.admit(wanted.agents)
 
         def write() -> list[Agent]:

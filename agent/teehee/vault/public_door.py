@@ -2,7 +2,7 @@
 
 import base64
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from teehee.vault.core import Core
@@ -28,19 +28,13 @@ class PublicDoor:
 
     def methods(self) -> dict[str, Handler]:
         return {
-            "agents": self.agents,
+            "agents": lambda _: self.core.identities.told(self.core.ring.trust),
             "checkpoint": self.checkpoint,
             "leaves": self.leaves,
             "consistency": self.consistency,
             "receipt": self.receipt,
             "statement": self.statement,
             "bundle": self.bundle,
-        }
-
-    def agents(self, params: Params) -> Json:
-        return {
-            "agents": [asdict(a.identity) for a in self.core.identities.agents.values()],
-            "trust": self.core.ring.trust,
         }
 
     async def checkpoint(self, params: Params) -> Json:

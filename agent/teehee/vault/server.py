@@ -12,7 +12,8 @@ from teehee.vault.owner import OwnerDesk
 from teehee.vault.owner_door import OwnerDoor
 from teehee.vault.public_door import PublicDoor
 from teehee.vault.retention import Retention
-from teehee.wire import boot, child, failpoints
+from teehee.wire import boot, child, failpoints, paths, strict
+from teehee.wire.messages import Configure
 from teehee.wire.server import Server
 
 Json = Any
@@ -38,17 +39,21 @@ async def serve(settings: boot.VaultBoot, life: child.Life) -> None:
 
     doors = Doors(core, push)
     desk = OwnerDesk(core.db, frozenset(settings.owner_keys))
+    measured = None if settings.measured is None else strict.parse(Configure, settings.measured, "measured")
+    owner = OwnerDoor(core, desk, push, open_doors, is_measured=measured is not None)
     roles = {
-        "owner": OwnerDoor(core, desk, push, open_doors).methods(),
+        "owner": owner.methods(),
         "mind": doors.mind(),
         "gate": doors.gate(),
         "public": PublicDoor(core).methods(),
     }
     for role, methods in roles.items():
-        path = Path(settings.sockets) / f"vault-{role}.sock"
+        path = paths.socket_in(Path(settings.sockets), f"vault-{role}")
         servers[role] = Server(role, path, methods, log, most=PEERS[role])
     try:
         await servers["owner"].start()
+        if measured is not None:
+            await owner.configure(measured)
         life.ready(trust=core.ring.trust)
         retention = Retention(core, settings.keep)
         while not await _within(settings.keep.pause_seconds, life.stopping):

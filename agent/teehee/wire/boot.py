@@ -1,4 +1,4 @@
-"""What the supervisor hands each child at its start: everything it may know, and nothing else."""
+"""What each process is handed at its start: everything it may know, and nothing else."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +31,7 @@ class VaultBoot:
 
     `guest` is where the guest agent listens; without one, keys come from a seed file and nothing is quoted.
     `era` is the guest's API a backup was made with, for a store that has none pinned yet.
+    `measured` is what the owner would say in `configure`, said by the measured compose instead.
     """
 
     data: str
@@ -40,6 +41,7 @@ class VaultBoot:
     guest: str = ""
     era: str = ""
     keep: Keep = field(default_factory=Keep)
+    measured: Json = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """How a child process lives: boot message in on stdin, a status line out on stdout, stop when stdin ends.
 
 Line 1 of stdin is the boot message; later lines are commands (`drain`). Line 1 of stdout is the status; later ones
-are sentences for whoever runs this. The end of stdin means the supervisor
-is gone, so no child ever outlives it.
+are sentences for whoever runs this. The end of stdin means the supervisor is gone, so no child ever outlives it. In a
+container stdin is a file with the message alone: the process has no supervisor, and lives until SIGTERM.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import json
 import os
 import resource
 import signal
+import stat
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, TextIO, TypeVar
@@ -29,6 +30,7 @@ class Life:
 
     def __init__(self, status: TextIO | None = None) -> None:
         self.status = status or sys.stdout
+        self.is_alone = False  # no supervisor: nobody says `drain`, or stops the others in order
         self.draining = asyncio.Event()
         self.stopping = asyncio.Event()
 
@@ -72,7 +74,12 @@ async def _live(kind: type[T], main: Callable[[T, Life], Awaitable[None]], statu
     loop = asyncio.get_running_loop()
     life = Life(status)
     loop.add_signal_handler(signal.SIGTERM, life.stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # whoever became this process held it back till now
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to answer
+    if stat.S_ISREG(os.fstat(0).st_mode):
+        life.is_alone = True
+        await main(strict.parse(kind, json.loads(_whole_file()), "boot"), life)
+        return
     reader = asyncio.StreamReader(limit=BOOT_LIMIT)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     boot = strict.parse(kind, json.loads(await reader.readline()), "boot")
@@ -81,6 +88,16 @@ async def _live(kind: type[T], main: Callable[[T, Life], Awaitable[None]], statu
         await main(boot, life)
     finally:
         listener.cancel()
+
+
+def _whole_file() -> bytes:
+    """The boot message in stdin, which is given up: it may hold secrets."""
+    with open(0, "rb", closefd=False) as file:
+        message = file.read()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return message
 
 
 async def _listen(reader: asyncio.StreamReader, life: Life) -> None:

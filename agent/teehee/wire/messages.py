@@ -191,3 +191,4 @@ class Identity:
     stopped: bool
     log: int  # this vault's own number for the agent's log
     minted: bool = False
+    package: str = ""  # hash of the character as it was admitted

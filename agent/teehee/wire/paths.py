@@ -1,4 +1,4 @@
-"""Unix socket paths of any length: Linux takes 107 bytes, a data folder may be deeper."""
+"""Unix sockets: where each lies, and paths of any length (Linux takes 107 bytes, a data folder may be deeper)."""
 
 import os
 import socket
@@ -6,6 +6,12 @@ from pathlib import Path
 
 LIMIT = 100
 _folders: dict[str, int] = {}
+
+
+def socket_in(folder: Path, name: str) -> Path:
+    """Where the socket `name` lies: in `folder`, or in the volume that a container has there for this one alone."""
+    volume = folder / name
+    return (volume if volume.is_dir() else folder) / f"{name}.sock"
 
 
 def short(path: Path) -> str:
