@@ -16,7 +16,10 @@ def backup(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Seal everything the agents are into a file, while they run, and read it back."""
+    """Seal everything the agents are into a file.
+
+    While they run; the file is read back before it gets its name.
+    """
     import asyncio
 
     from teehee.backup.take import take
@@ -35,7 +38,10 @@ def restore(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Verify a backup and make it the state of the data folder."""
+    """Make a backup the state of the data folder.
+
+    It is verified first, down to every leaf of every log.
+    """
     import asyncio
 
     from teehee.backup import restore as way

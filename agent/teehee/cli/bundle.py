@@ -24,7 +24,10 @@ def bundle(
     data: options.Data = None,
     debug: options.Debug = False,
 ) -> None:
-    """Write an agent's evidence as one file that anyone can verify offline."""
+    """Write an agent's evidence as one file.
+
+    Anyone can verify it offline, now and later.
+    """
     from teehee.evidence import bundle as bundles
     from teehee.evidence import statement
 

@@ -18,7 +18,10 @@ def health(
     ),
     debug: options.Debug = False,
 ) -> None:
-    """Ask a part of `teehee serve` whether it answers, from inside its container."""
+    """Ask a part of `teehee serve` whether it answers.
+
+    From inside its container; exit code 0 when it does.
+    """
     import asyncio
 
     from teehee.errors import ConfigError

@@ -17,7 +17,10 @@ def replay(
     data: options.Data = None,
     debug: options.Debug = False,
 ) -> None:
-    """Run a turn again on what was recorded, dry, and tell whether it comes out the same."""
+    """Run a recorded turn again, dry, and compare.
+
+    The same inputs and the model's recorded answer must give the same decision; what differs is named.
+    """
     import asyncio
 
     from teehee.errors import VerificationError

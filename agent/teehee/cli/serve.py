@@ -48,7 +48,10 @@ def serve(
     log_level: Annotated[str | None, _option("--log-level", "LEVEL", "debug, info, warning or error", "info")] = None,
     debug: options.Debug = False,
 ) -> None:
-    """Run one part alone, configured by its command line only: for containers."""
+    """Run one part alone, as containers do.
+
+    It is configured by its command line only: the environment, which anybody may set, does not count.
+    """
     from teehee.cli.session import tell
     from teehee.settings import secrets_named
     from teehee.supervisor import alone

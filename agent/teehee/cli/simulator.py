@@ -65,7 +65,10 @@ def simulator(
     ] = None,
     debug: options.Debug = False,
 ) -> None:
-    """Stand in for a dstack guest agent, for development (trust: dev)."""
+    """Stand in for a dstack guest agent.
+
+    For development: whatever is signed here says `trust: dev`.
+    """
     import asyncio
 
     from teehee.errors import ConfigError

@@ -33,7 +33,10 @@ def trace(
     data: options.Data = None,
     debug: options.Debug = False,
 ) -> None:
-    """Tell what happened to a message, step by step, and what its answer was made of."""
+    """Tell what happened to a message, step by step.
+
+    And what its answer was made of: model, providers, memories, sizes, policy.
+    """
     import asyncio
 
     found = asyncio.run(ask("why", message, agent, room, options.given(data=data)))

@@ -37,7 +37,10 @@ def verify(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Check which code, character and keys an agent runs, by what it published."""
+    """Check which code, character and keys run.
+
+    By what the agent published, in numbered steps, offline. The answer is a rung with the powers that remain.
+    """
     if explain:
         verify_print.explain(explain)
         return

@@ -71,7 +71,7 @@ def _shown(face: Face, said: statement.Statement, address: str) -> str:
     rows = [
         ("app", said.app_id), ("compose hash", said.compose_hash), ("character package", said.package_hash),
         ("policy", said.policy_hash), *wallets, *accounts, ("key id", said.key_id),
-        ("log", f"{said.log_size} leaves, root {said.log_root}"), ("last seen", _day(said.issued_at)),
+        ("log", f"size {said.log_size}, root {said.log_root}"), ("last seen", _day(said.issued_at)),
     ]  # fmt: skip
     is_dev = said.trust == "dev"
     trust, shown = (DEVELOPMENT, SHOWN_IN_DEVELOPMENT) if is_dev else (HARDWARE, SHOWN)
