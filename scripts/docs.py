@@ -1,10 +1,12 @@
 """Writes the real help texts and the settings into the pages that quote them; with --check only says what differs."""
 
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
+
+from typer.testing import CliRunner
+
+from teehee.cli.app import build
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/commands.md")
@@ -15,10 +17,10 @@ SETTINGS = re.compile(r"(<!-- settings -->\n).*?(<!-- /settings -->)", re.DOTALL
 
 def help_text(command: str) -> str:
     """What `command --help` prints, at 100 columns."""
-    program = [str(Path(sys.executable).with_name("teehee")), *command.split()[1:], "--help"]
-    environment = {**os.environ, "COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}
-    shown = subprocess.run(program, env=environment, capture_output=True, text=True, check=True).stdout
-    return "\n".join(line.rstrip() for line in shown.strip().splitlines())
+    environment = {"COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}
+    asked = CliRunner().invoke(build(), [*command.split()[1:], "--help"], env=environment, prog_name="teehee")
+    assert asked.exit_code == 0, asked.output
+    return "\n".join(line.rstrip() for line in asked.output.strip().splitlines())
 
 
 def settings_table() -> str:
