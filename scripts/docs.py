@@ -16,9 +16,8 @@ SETTINGS = re.compile(r"(<!-- settings -->\n).*?(<!-- /settings -->)", re.DOTALL
 
 
 def help_text(command: str) -> str:
-    """What `command --help` prints, at 100 columns."""
-    environment = {"COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}
-    asked = CliRunner().invoke(build(), [*command.split()[1:], "--help"], env=environment, prog_name="teehee")
+    """What `command --help` prints, at 80 columns."""
+    asked = CliRunner().invoke(build(), [*command.split()[1:], "--help"], prog_name="teehee")
     assert asked.exit_code == 0, asked.output
     return "\n".join(line.rstrip() for line in asked.output.strip().splitlines())
 
