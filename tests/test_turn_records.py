@@ -262,6 +262,34 @@ async def test_whoever_is_forgotten_takes_the_records_of_their_rooms_along(tmp_p
         assert count(up, "turn_states") == 1
 
 
+async def test_a_turn_that_thinks_while_somebody_of_its_room_is_forgotten_leaves_no_record(tmp_path: Path) -> None:
+    def by(principal: str, id: str) -> Event:
+        return replace(event(f"{principal} speaks", id=id, room="terminal:one"), principal=principal)
+
+    brain = ScriptedBrain(block("hi"))
+    async with mind(tmp_path, agent(brain)) as up:
+        await said_by(up, by("sam", "e-1"))
+        brain.gate.clear()
+        await up.accept(by("kim", "e-2"))
+        await until(lambda: len(brain.prompts) == 2)
+        await up.inbox.forget({"agent": AGENT, "principal": "sam"})
+        brain.gate.set()
+        await up.answered("e-2")
+        up.vault.deliver("e-2")
+        await until(lambda: up.row("e-2")[0] == "done")
+
+        assert "sam speaks" in brain.prompts[1]
+        assert not why(up, "e-2")["recorded"]
+        assert (count(up), count(up, "turn_states")) == (0, 0)
+
+
+async def said_by(up: Mind, told: Event) -> None:
+    await up.accept(told)
+    await up.answered(told.event)
+    up.vault.deliver(told.event)
+    await until(lambda: up.row(told.event)[0] == "done")
+
+
 async def test_a_record_goes_with_the_row_of_its_message(tmp_path: Path) -> None:
     async with mind(tmp_path, agent(ScriptedBrain(block("hi")))) as up:
         await said(up, id="e-1")

@@ -42,6 +42,7 @@ class Notes:
     answers: list[Json] = field(default_factory=list)  # ["said", words], or a failure's [code, why], one for each call
     reasons: list[str] = field(default_factory=list)  # why an answer was asked again
     acting: bool = False
+    forgotten: bool = False  # somebody of this room was forgotten meanwhile: nothing of this turn is written down
     actions: list[dict[str, Json]] = field(default_factory=list)
     values: dict[str, Json] = field(default_factory=dict)  # of the state's, those an action looked at
     recalled: list[Json] = field(default_factory=list)  # what actions read, for a run in which nothing is real

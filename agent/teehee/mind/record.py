@@ -36,6 +36,8 @@ class Recorder:
 
     def keep(self, store: MindStore, agent: Agent, notes: Notes) -> None:
         """Writes down what the turn is made of; runs inside a transaction."""
+        if notes.forgotten:
+            return
         self._let_go(store)
         digest, body = self._state(notes.stable)
         store.turns.keep(notes.place, made_of(agent, notes), digest, body)
@@ -67,7 +69,7 @@ class Recorder:
     def forget(self, rooms: Collection[str]) -> None:
         """Drops the notes of turns in these rooms: they quote whoever spoke there."""
         for known in [known for known, notes in self.open.items() if notes.place.room_id in rooms]:
-            del self.open[known]
+            self.open.pop(known).forgotten = True
         self._packed.clear()
 
     def found(self, store: MindStore, agent: Agent, event: Key) -> Record | None:
