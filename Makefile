@@ -19,9 +19,9 @@ check: setup ## Looks through the source with ruff and mypy.
 	@$(PY) -m ruff format --check --quiet
 	@$(PY) -m mypy
 
-fuzz: setup ## Fuzzes loader, writers and templates long: 100,000 examples each instead of 5,000 (ARGS="-k loader").
-	@$(PY) -m pytest --hypothesis-profile teehee-long --timeout 7200 \
-	  tests/test_character_roundtrip.py tests/test_mind_template.py $(ARGS)
+fuzz: setup ## Fuzzes every parser long: 100,000 examples each instead of some hundreds or thousands (ARGS="-k loader").
+	@$(PY) -m pytest --hypothesis-profile teehee-long --timeout 7200 --numprocesses 2 --dist loadfile \
+	  tests/test_character_roundtrip.py tests/test_mind_template.py tests/test_evidence_*.py $(ARGS)
 
 bench: setup ## Measures speed and memory with a fake model, and prints one line of JSON.
 	@$(PY) scripts/bench.py $(ARGS)

@@ -7,18 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from character_files import CANARY, ERAS, NUMBER_CANARY, changed, files, json_values, lost, name_values
+from fuzzing import EXAMPLES, share
 from teehee.character import Character, Line, Reading, convert, export, reads
 from teehee.character.model import KEPT
 from teehee.character.write import NAME, USER
 from teehee.errors import ConfigError
 
 Json = Any
-PROFILE = settings.get_current_profile_name()  # pytest --hypothesis-profile teehee-long
-EXAMPLES = settings.get_profile(PROFILE if PROFILE.startswith("teehee-") else "teehee-ci").max_examples
 pytestmark = pytest.mark.timeout(60 * max(1, EXAMPLES // 5_000))
 
 FIXTURES = [
@@ -32,12 +31,6 @@ PARTS = (
     *("/*", "*/", "0x", "Infinity", "\ufeff", "\u2028", "9" * 400, "9" * 5000, "[" * 80, '"settings": ', '"name": 5'),
     *('"extends": ["x"]', '"settings": {"characterExtras": ', '{"$era": "v2"}', '"secrets": ', '"__proto__": {}'),
 )
-
-
-def share(part: float) -> settings:
-    """A part of the examples there are to look at."""
-    slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-    return settings(max_examples=max(1, int(EXAMPLES * part)), deadline=None, suppress_health_check=slow)
 
 
 def read_one(raw: Json) -> Reading:

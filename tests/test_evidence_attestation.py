@@ -5,9 +5,10 @@ from typing import Any
 
 import msgpack  # type: ignore[import-untyped]  # it comes without types
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from fuzzing import fuzzed
 from tee_vectors import ATTESTED, EXPECTED, attestation_bytes, parsed_or_refused, quote_bytes, refused
 from teehee.evidence import attestation, eventlog
 from teehee.evidence.attestation import Attestation
@@ -233,7 +234,7 @@ def test_r36_a_platform_that_is_not_understood_is_refused() -> None:
 # Anything at all
 
 
-@settings(max_examples=1_000, deadline=None)
+@fuzzed()
 @given(st.data())
 def test_a_mutated_attestation_is_parsed_or_refused(data: st.DataObject) -> None:
     mutated = bytearray(data.draw(st.sampled_from([HEAD, packed(members()), packed(members(bytes_as=list))])))
@@ -262,7 +263,7 @@ PLACES = [
 ]
 
 
-@settings(max_examples=1_000, deadline=None)
+@fuzzed()
 @given(ANYTHING, st.sampled_from(PLACES), st.binary(max_size=60))
 def test_any_value_in_any_place_is_parsed_or_refused(value: Any, place: tuple[str, ...], noise: bytes) -> None:
     parsed_or_refused(attestation.parse, changed(*place, to=value))

@@ -13,9 +13,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from fuzzing import fuzzed
 from tee_vectors import EXPECTED, TDX, parsed_or_refused, quote_bytes, read, read_json, refused
 from teehee.evidence import collateral, quote
 
@@ -223,7 +224,7 @@ def test_r12_the_chain_would_have_taken_the_place_of_the_quotes() -> None:
 # Anything at all
 
 
-@settings(max_examples=1_000, deadline=None)
+@fuzzed()
 @given(st.sampled_from(PARTS), st.data())
 def test_a_mutated_part_is_parsed_or_refused(name: str, data: st.DataObject) -> None:
     part = json.loads(NEAR)[name]
@@ -233,7 +234,7 @@ def test_a_mutated_part_is_parsed_or_refused(name: str, data: st.DataObject) -> 
     parsed_or_refused(lambda: collateral.parse(changed(name, mutated)).valid_at(1786618538))
 
 
-@settings(max_examples=1_000, deadline=None)
+@fuzzed()
 @given(st.sampled_from(["root_ca_crl", "pck_crl"]), st.integers(0, 200), st.integers(0, 255))
 def test_a_mutated_list_is_parsed_or_refused(name: str, at: int, byte: int) -> None:
     der = bytearray.fromhex(json.loads(NEAR)[name])
@@ -242,7 +243,7 @@ def test_a_mutated_list_is_parsed_or_refused(name: str, at: int, byte: int) -> N
     parsed_or_refused(collateral.parse, changed(name, der.hex()))
 
 
-@settings(max_examples=1_000, deadline=None)
+@fuzzed()
 @given(st.binary(max_size=80) | st.text(max_size=80).map(str.encode))
 def test_noise_is_refused(noise: bytes) -> None:
     parsed_or_refused(collateral.parse, noise)

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from fuzzing import fuzzed
 from tee_vectors import EXPECTED, TEE, parsed_or_refused, read, refused
 from teehee.evidence import compose
 from teehee.evidence.compose import SEVERITIES, Finding
@@ -209,7 +210,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=1_000, deadline=None)
+@fuzzed()
 @given(st.sampled_from([*json.loads(CLEAN), "init_script", "pre_launch_script", "bash_script", "note"]), JSON)
 def test_any_field_is_linted_or_refused(name: str, value: Any) -> None:
     parsed_or_refused(linted, changed(**{name: value}))
@@ -218,13 +219,13 @@ def test_any_field_is_linted_or_refused(name: str, value: Any) -> None:
 SCRIPTS = st.text(st.sampled_from("|;&$(){}<>\"'\\ \ncurlshdokepa-\x00/.é"), max_size=60)
 
 
-@settings(max_examples=1_000, deadline=None)
+@fuzzed()
 @given(SCRIPTS, st.sampled_from(["init_script", "pre_launch_script"]))
 def test_any_script_is_linted(script: str, name: str) -> None:
     linted(changed(**{name: script}))
 
 
-@settings(max_examples=1_000, deadline=None)
+@fuzzed()
 @given(st.data())
 def test_a_mutated_compose_file_is_linted(data: st.DataObject) -> None:
     text = json.loads((CORPUS / f"{data.draw(st.sampled_from(sorted(CODES)))}.json").read_text())["docker_compose_file"]

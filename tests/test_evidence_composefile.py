@@ -5,9 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from fuzzing import fuzzed
 from tee_vectors import parsed_or_refused, refused
 from teehee.evidence import composefile
 from teehee.evidence.composefile import Mount
@@ -204,7 +205,7 @@ PIECES = [
 ]
 
 
-@settings(max_examples=1_000, deadline=None)
+@fuzzed()
 @given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join) | st.text(max_size=60))
 def test_any_text_is_read_or_refused(text: str) -> None:
     parsed_or_refused(composefile.read, text)
@@ -222,13 +223,13 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=1_000, deadline=None)
+@fuzzed()
 @given(VALUES)
 def test_json_of_texts_is_read_as_it_is(value: Any) -> None:
     assert composefile.read(json.dumps(value)) == value
 
 
-@settings(max_examples=1_000, deadline=None)
+@fuzzed()
 @given(VALUES)
 def test_any_volumes_are_mounts_or_none(value: Any) -> None:
     for mount in composefile.mounts({"volumes": value}, value):

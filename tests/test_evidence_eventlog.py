@@ -6,9 +6,10 @@ from hashlib import sha256, sha384
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from fuzzing import fuzzed
 from tee_vectors import ATTESTED, EXPECTED, LOGGED, entries, events, parsed_or_refused, quote_bytes, refused
 from teehee.errors import VerificationError
 from teehee.evidence import canonical, compose, eventlog, quote
@@ -357,13 +358,13 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=1_000, deadline=None)
+@fuzzed()
 @given(JSON | st.lists(JSON.map(lambda value: entry(event_payload=value))) | st.lists(JSON.map(lambda v: entry(imr=v))))
 def test_any_json_is_read_or_refused(value: Any) -> None:
     parsed_or_refused(eventlog.read, value)
 
 
-@settings(max_examples=1_000, deadline=None)
+@fuzzed()
 @given(st.data())
 def test_a_mutated_log_is_parsed_or_refused(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(NEAR)))
@@ -375,7 +376,7 @@ def test_a_mutated_log_is_parsed_or_refused(data: st.DataObject) -> None:
 NAMES = st.lists(st.sampled_from(sorted({name for era in ERAS for name in spoken(era)} | {"x"})), max_size=14)
 
 
-@settings(max_examples=1_000, deadline=None)
+@fuzzed()
 @given(NAMES, st.sampled_from(list(ERAS)))
 def test_any_sequence_is_an_eras_or_refused(extra: list[str], era: str) -> None:
     parsed_or_refused(eventlog.boot, booted(*extra))

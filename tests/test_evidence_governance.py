@@ -5,10 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dev_machine import ASKED, IMPLEMENTATION, IMPLEMENTATION_HASH, KMS, NOW, OWNER, Machine, code_hash
+from fuzzing import fuzzed
 from tee_vectors import parsed_or_refused, refused
 from teehee.evidence import anchors, governance
 from teehee.evidence.governance import Announced, Asked, Change, Governance, Upgrade, Worth
@@ -178,7 +179,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=1_000, deadline=None)
+@fuzzed()
 @given(st.binary(max_size=200), st.integers(0, 3000), st.integers(0, 50))
 def test_no_bytes_raise_anything_but_a_step(noise: bytes, at: int, cut: int) -> None:
     good = SIMULATED.governance(**UNDER_TIMELOCK).encode()
@@ -186,7 +187,7 @@ def test_no_bytes_raise_anything_but_a_step(noise: bytes, at: int, cut: int) -> 
     parsed_or_refused(governance.parse, good[:at] + noise + good[at + cut :])
 
 
-@settings(max_examples=1_000, deadline=None)
+@fuzzed()
 @given(st.dictionaries(st.sampled_from([*MEMBERS, "more"]), JSON, max_size=3))
 def test_no_value_raises_anything_but_a_step_and_what_is_read_can_be_judged(changes: dict[str, Json]) -> None:
     def judged(data: bytes) -> None:
@@ -211,7 +212,7 @@ HARMLESS: dict[str, list[Any]] = {
 }  # fmt: skip
 
 
-@settings(max_examples=500, deadline=None)
+@fuzzed(200)
 @given(st.data())
 def test_locked_is_what_has_nothing_against_it_and_nothing_else(data: st.DataObject) -> None:
     every = {**SPOILING, **HARMLESS}

@@ -1,9 +1,10 @@
 """Chains behind keys: derived as dstack derives them, and traced to a root that came from elsewhere."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from fuzzing import fuzzed
 from tee_vectors import parsed_or_refused, read_json, refused
 from teehee.errors import VerificationError
 from teehee.evidence import anchors, keychain
@@ -189,7 +190,7 @@ def test_r36_a_chain_that_could_not_be_traced_is_not_a_chain_that_was() -> None:
 # Anything at all
 
 
-@settings(max_examples=1_000, deadline=None)
+@fuzzed()
 @given(st.binary(max_size=70), st.binary(max_size=70), st.sampled_from(["kms", "none", ""]))
 def test_any_chain_is_verified_or_refused(link0: bytes, link1: bytes, provider: str) -> None:
     def check() -> None:
@@ -199,7 +200,7 @@ def test_any_chain_is_verified_or_refused(link0: bytes, link1: bytes, provider: 
     parsed_or_refused(keychain.recover, CLAIM, link0.ljust(64, b"\1")[:64] + b"\1")
 
 
-@settings(max_examples=1_000, deadline=None)
+@fuzzed()
 @given(st.integers(0, 129), st.integers(1, 255))
 def test_no_flipped_bit_of_a_chain_leads_to_the_anchor(at: int, bits: int) -> None:
     both = bytearray(LINKS[0] + LINKS[1])

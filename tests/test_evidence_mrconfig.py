@@ -5,9 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from fuzzing import fuzzed
 from tee_vectors import EXPECTED, LOGGED, events, parsed_or_refused, quote_bytes, refused
 from teehee.evidence import eventlog, mrconfig, quote
 from teehee.evidence.eventlog import KeyProvider
@@ -178,7 +179,7 @@ def test_a_wrong_document_is_refused_by_name(name: str) -> None:
 # Anything at all
 
 
-@settings(max_examples=1_000, deadline=None)
+@fuzzed()
 @given(st.binary(max_size=60), st.none() | st.binary(max_size=60))
 def test_any_bytes_are_verified_or_refused(mrconfigid: bytes, given_document: bytes | None) -> None:
     parsed_or_refused(mrconfig.verify, mrconfigid, ADA, given_document)
@@ -193,7 +194,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=1_000, deadline=None)
+@fuzzed()
 @given(JSON, st.sampled_from([*json.loads(UPSTREAM), "init_script_hashes"]))
 def test_any_document_is_verified_or_refused(value: Any, name: str) -> None:
     for given_document in (json.dumps(value).encode(), document(**{name: value})):

@@ -4,9 +4,10 @@ from dataclasses import replace
 from hashlib import sha256, sha512
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from fuzzing import fuzzed
 from tee_vectors import EXPECTED, TDX, attestation_bytes, parsed_or_refused, quote_bytes, read, refused
 from teehee.errors import VerificationError
 from teehee.evidence import attestation, quote
@@ -199,7 +200,7 @@ def test_r32_a_quote_in_an_attestation_is_the_one_outside() -> None:
 # Anything at all
 
 
-@settings(max_examples=1_000, deadline=None)
+@fuzzed()
 @given(st.data())
 def test_a_mutated_quote_is_parsed_or_refused(data: st.DataObject) -> None:
     mutated = bytearray(data.draw(st.sampled_from([NEAR, V5])))
@@ -210,7 +211,7 @@ def test_a_mutated_quote_is_parsed_or_refused(data: st.DataObject) -> None:
     parsed_or_refused(quote.parse, bytes(mutated))
 
 
-@settings(max_examples=1_000, deadline=None)
+@fuzzed()
 @given(st.binary(max_size=400))
 def test_noise_is_refused(noise: bytes) -> None:
     parsed_or_refused(quote.parse, noise)

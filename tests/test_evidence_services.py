@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from fuzzing import fuzzed
 from teehee.evidence import services
 
 IMAGE = "example/agent@sha256:" + "5a" * 32
@@ -129,7 +130,7 @@ VALUES = st.recursive(
 KEYS = sorted(services._LOOKED_AT | {"restart", "x-note", "provider"})
 
 
-@settings(max_examples=1_000, deadline=None)
+@fuzzed()
 @given(st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=4), VALUES, VALUES)
 def test_any_service_is_judged(service: dict[str, Any], volumes: Any, declared: Any) -> None:
     both: dict[str, Any] = {"configs": declared, "secrets": declared, "volumes": volumes}

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dev_machine import ASKED, KEY_ID, NOW, Machine
+from fuzzing import fuzzed
 from teehee.evidence import (
     anchors,
     bundle,
@@ -249,7 +250,7 @@ def test_a_bundle_says_the_same_as_its_parts() -> None:
     assert verify.of_bundle(read) == GOOD.evidence()
 
 
-@settings(max_examples=500, deadline=None)
+@fuzzed(200)
 @given(
     st.binary(max_size=400), st.integers(0, 4000), st.sampled_from(["quote", "event_log", "collateral", "statement"])
 )

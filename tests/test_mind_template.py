@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fuzzing import EXAMPLES
 from teehee.mind import template as templates
 from teehee.mind.template import NESTING, OUTPUT_LENGTH, STEPS, TEMPLATE_LENGTH, mentioned, render, with_names
 
 Json = Any
 
-PROFILE = settings.get_current_profile_name()
-EXAMPLES = settings.get_profile(PROFILE if PROFILE.startswith("teehee-") else "teehee-ci").max_examples
 VECTORS = Path(__file__).parent / "vectors" / "templates"
 LETTERS = list("abcdefghij") * 100
 # What templates are made of, whole and broken.

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fuzzing import fuzzed
 from teehee.errors import ConfigError, TeeheeError, Unavailable, VerificationError
 from teehee.evidence import keychain
 from teehee.tee import answers, exchange, guest
@@ -669,7 +670,7 @@ SHAPED = st.lists(LINES | st.binary(max_size=20), max_size=12).map(b"\r\n".join)
 HEADED = st.binary(max_size=200).map(lambda rest: b"HTTP/1.1 200 OK\r\n" + rest)
 
 
-@settings(max_examples=1000, deadline=None)
+@fuzzed()
 @given(st.binary(max_size=400) | SHAPED | HEADED)
 def test_any_bytes_are_an_answer_or_a_typed_error(data: bytes) -> None:
     with contextlib.suppress(GuestError, EOFError):  # `ask` makes Unavailable of an early end
@@ -694,7 +695,7 @@ FIELDS = st.sampled_from(
 )
 
 
-@settings(max_examples=1000, deadline=None)
+@fuzzed()
 @given(st.dictionaries(FIELDS, JSON), st.sampled_from(["v0", "v1", "tappd"]), st.integers(0, 2))
 def test_any_fields_are_an_answer_or_a_typed_error(fields: dict[str, Json], era: guest.Era, which: int) -> None:
     client = Answering(json.dumps(fields).encode(), Api(era, "1"))

@@ -22,9 +22,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from fuzzing import fuzzed
 from teehee.errors import ConfigError
 from teehee.evidence import attestation, keychain
 from teehee.evidence.keccak import keccak256
@@ -693,7 +694,7 @@ EVERY = [
 ]  # fmt: skip
 
 
-@settings(max_examples=1000, deadline=None)
+@fuzzed()
 @given(st.sampled_from(EVERY), FIELDS)
 def test_any_fields_are_answered_or_refused(path: str, fields: dict[str, Json]) -> None:
     reply = asyncio.run(NEWEST._answer(path, fields))
