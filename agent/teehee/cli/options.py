@@ -65,6 +65,16 @@ PluginPath = Annotated[
         "plugin_path", "--plugin-path", text="A further folder to look for plugins in", default="none", metavar="DIR"
     ),
 ]
+Reload = Annotated[
+    bool | None,
+    _option(
+        "reload",
+        "--reload/--no-reload",
+        text="Take a changed character file in while it runs",
+        default="reload",
+        metavar="",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts. [default: words for people]")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error. [default: the sentence only]")]
 AgentName = Annotated[

@@ -20,6 +20,7 @@ def run(
     model_provider: options.ModelProvider = None,
     plugin_path: options.PluginPath = None,
     log_level: options.LogLevel = None,
+    reload: options.Reload = None,
     debug: options.Debug = False,
 ) -> None:
     """Start agents, serve their web page, and talk to them here."""
@@ -27,7 +28,7 @@ def run(
 
     given = options.given(
         data=data, host=host, port=port, model_url=model_url, model=model, model_provider=model_provider,
-        plugin_path=plugin_path, log_level=log_level,
+        plugin_path=plugin_path, log_level=log_level, reload=reload,
     )  # fmt: skip
     asyncio.run(_run(characters or [], given))
 

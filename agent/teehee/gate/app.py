@@ -88,7 +88,7 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
         await stack.enter_async_context(_listen(egress, paths.bind(for_mind)))
         life.ready(url=url)
         await life.draining.wait()
-        doorway.closed = True
+        doorway.closed = life.is_alone or not life.stopping.is_set()  # stopped undrained: another gate takes over
         if life.is_alone:
             await mailroom.quiet(DRAIN_SECONDS)
         await life.stopping.wait()

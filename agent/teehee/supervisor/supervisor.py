@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -12,11 +14,13 @@ from teehee.supervisor import plan as plans
 from teehee.supervisor.children import Child
 from teehee.supervisor.owner import Owner
 from teehee.supervisor.plan import Plan
+from teehee.supervisor.reload import Reload
 from teehee.wire.client import Client
 
 Json = Any
 Tell = Callable[[str], None]
 Ask = Callable[[str, Json], Awaitable[Json]]  # an owner's method and its parameters
+Back = asyncio.Future[TeeheeError | None]  # how a start that was asked for went
 
 FIRST_PAUSE, LAST_PAUSE = 0.1, 10.0
 CALM_SECONDS = 30.0  # a child that lived this long starts over with the first pause
@@ -42,7 +46,11 @@ class Supervisor:
         self.mind = Child("mind", logs, mind_prefix)
         self._stack = contextlib.AsyncExitStack()
         self._watchers: list[asyncio.Task[None]] = []
+        self._looking: asyncio.Task[None] | None = None
         self._stopping = False
+        self.reload = Reload(self) if plan.run.settings.reload else None
+        self._starting: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)  # a child starts, or is kept down
+        self._asked: dict[str, Back] = {}  # the children that are to begin anew
 
     async def __aenter__(self) -> "Supervisor":
         try:
@@ -63,6 +71,8 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         boots = ((self.vault, self._boot_vault), (self.mind, self._boot_mind), (self.gate, self._boot_gate))
         self._watchers = [loop.create_task(self._watch(child, again)) for child, again in boots]
+        if self.reload is not None:
+            self._looking = loop.create_task(self.reload.watch())
         return self
 
     async def __aexit__(
@@ -95,22 +105,78 @@ class Supervisor:
             code = await child.wait()
             if self._stopping:
                 return
-            if loop.time() - since > CALM_SECONDS:
-                pause = FIRST_PAUSE
-            self.tell(f"the {child.name} ended ({_how(code)}); starting it again in {pause:g} s")
-            await asyncio.sleep(pause)
-            pause, since = min(pause * 2, LAST_PAUSE), loop.time()
-            try:
-                await child.start()
-                await boot_again()
+            if child.name not in self._asked:
+                if loop.time() - since > CALM_SECONDS:
+                    pause = FIRST_PAUSE
+                self.tell(f"the {child.name} ended ({_how(code)}); starting it again in {pause:g} s")
+                await asyncio.sleep(pause)
+                pause, since = min(pause * 2, LAST_PAUSE), loop.time()
+            async with self._starting[child.name]:
+                if self._stopping:
+                    return
+                await self._start_again(child, boot_again)
+
+    async def _start_again(self, child: Child, boot_again: Callable[[], Any]) -> None:
+        asked = self._asked.pop(child.name, None)
+        failed: TeeheeError | None = None
+        try:
+            await child.start()
+            await boot_again()
+            if asked is None:
                 self.tell(f"the {child.name} is back")
-            except TeeheeError as error:
-                self.tell(f"the {child.name} did not come back: {error}" + (f" ({error.hint})" if error.hint else ""))
-                await child.stop(1.0)
+        except TeeheeError as error:
+            failed = error
+            self.tell(f"the {child.name} did not come back: {error}" + (f" ({error.hint})" if error.hint else ""))
+            await child.stop(1.0)
+        if asked is not None and not asked.done():
+            asked.set_result(failed)
+
+    @contextlib.asynccontextmanager
+    async def _down(self, child: Child, seconds: float) -> AsyncIterator[Back]:
+        """Within this the child is down, stopped as kindly as at the end; its watcher starts it again afterwards."""
+        async with self._starting[child.name]:
+            back = self._asked[child.name] = asyncio.get_running_loop().create_future()
+            await child.stop(seconds)
+            yield back
+
+    async def change(self, wanted: Plan, places: list[int]) -> list[int]:
+        """Goes on with `wanted`, in which the agents at `places` are others than before; gives their epochs.
+
+        No turn is lost: mind and gate stop as at the end, and what they had not done waits on disk. Raises
+        TeeheeError when the vault refuses or the mind does not come back with it; then all is as before.
+        """
+        before = self.plan
+        async with self._down(self.mind, MIND_SECONDS) as back:  # down first: nothing of the old one in the new epoch
+            await self._configure(wanted, places)
+        if failed := await back:
+            async with self._starting[self.mind.name]:
+                await self._configure(before, places)
+            raise failed
+        if self._is_news_to_gate(before, places):
+            async with self._down(self.gate, GATE_SECONDS) as back:
+                pass
+            await back
+        return [self.identities[place]["epoch"] for place in places]
+
+    async def _configure(self, wanted: Plan, places: list[int]) -> None:
+        """Tells the vault of the agents at `places`; from then on `wanted` is the plan."""
+        changed = replace(wanted, agents=tuple(wanted.agents[place] for place in places))
+        configured = await self.owner.ask(self.owner_link, "configure", plans.configure_request(changed))
+        fresh = {identity["slot"]: identity for identity in configured["agents"]}
+        self.identities = [fresh.get(identity["slot"], identity) for identity in self.identities]
+        self.plan = wanted
+
+    def _is_news_to_gate(self, before: Plan, places: list[int]) -> bool:
+        """Must the gate hear of it: names, brains, ways out, or the secrets it fetched?"""
+        told = [plans.gate_boot(plan, self.identities, self.trust, 0) for plan in (before, self.plan)]
+        return told[0] != told[1] or any(before.agents[n].secrets != self.plan.agents[n].secrets for n in places)
 
     async def stop(self) -> None:
         """Ends everything in order: no new messages, running turns finished, replies handed over, stores closed."""
         self._stopping = True
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
         if self.gate.process is not None and self.gate.process.returncode is None:
             self.gate.tell("drain")
         await self.mind.stop(MIND_SECONDS)
