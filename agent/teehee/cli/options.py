@@ -65,6 +65,10 @@ PluginPath = Annotated[
         "plugin_path", "--plugin-path", text="A further folder to look for plugins in", default="none", metavar="DIR"
     ),
 ]
+Isolate = Annotated[
+    bool | None,
+    _option("isolate", "--isolate", text="Give each agent a mind of its own", default="one for all", metavar=""),
+]
 Reload = Annotated[
     bool | None,
     _option(

@@ -20,7 +20,7 @@ from teehee.settings import Effective, Settings, resolve, with_environment
 from teehee.supervisor import brains, purses
 from teehee.supervisor.brains import Choice
 from teehee.supervisor.folder import DataFolder
-from teehee.wire import boot
+from teehee.wire import boot, paths
 from teehee.wire.messages import AgentConfig
 
 Json = Any
@@ -268,7 +268,15 @@ def vault_boot(
 ) -> Json:  # fmt: skip
     folder = plan.folder
     message = boot.VaultBoot(
-        str(folder.path), str(folder.sockets), owner_keys, plan.failpoint, guest, era, _keep(plan), measured
+        str(folder.path),
+        str(folder.sockets),
+        owner_keys,
+        plan.failpoint,
+        guest,
+        era,
+        _keep(plan),
+        measured,
+        plan.run.settings.isolate,
     )
     return asdict(message)
 
@@ -308,12 +316,26 @@ def gate_boot(
         _token_hash(run.metrics_token.get_secret_value()),
         run.otlp_endpoint,
         run.otlp_content,
+        run.isolate,
     )
     return asdict(message)
 
 
 def _token_hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest() if token else ""
+
+
+def mind_boots(plan: Plan, identities: Sequence[Mapping[str, Json]]) -> list[Json]:
+    """What each mind is told: one for all agents, or one for each, in a folder of its own."""
+    if not plan.run.settings.isolate:
+        return [mind_boot(plan, identities)]
+    folder = plan.folder
+    return [
+        mind_boot(replace(plan, agents=(agent,)), [identity])
+        | {"data": str(folder.of_mind(who)), "sockets": str(paths.of_mind(folder.sockets, who))}
+        for agent, identity in zip(plan.agents, identities, strict=True)
+        for who in [identity["agent"]]
+    ]
 
 
 def mind_boot(plan: Plan, identities: Sequence[Mapping[str, Json]]) -> Json:

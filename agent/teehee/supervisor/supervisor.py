@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -43,7 +44,9 @@ class Supervisor:
         logs = plan.folder.logs
         self.vault = Child("vault", logs)
         self.gate = Child("gate", logs)
-        self.mind = Child("mind", logs, mind_prefix)
+        self.isolated = plan.run.settings.isolate
+        names = [f"mind-{agent.slug}" for agent in plan.agents] if self.isolated else ["mind"]
+        self.minds = [Child(name, logs, mind_prefix, "mind") for name in names]
         self._stack = contextlib.AsyncExitStack()
         self._watchers: list[asyncio.Task[None]] = []
         self._looking: asyncio.Task[None] | None = None
@@ -52,24 +55,33 @@ class Supervisor:
         self._starting: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)  # a child starts, or is kept down
         self._asked: dict[str, Back] = {}  # the children that are to begin anew
 
+    @property
+    def mind(self) -> Child:
+        """The mind; where each agent has its own, the first one's."""
+        return self.minds[0]
+
     async def __aenter__(self) -> "Supervisor":
         try:
             self._stack.enter_context(self.plan.folder.held())
+            self.plan.folder.settle_minds(isolated=self.isolated)
             self.plan = await asyncio.to_thread(plans.with_knowledge, self.plan, self.tell)
             self.owner = Owner(self.plan.folder.owner_key)
             self.owner_link = await self._stack.enter_async_context(
                 Client(self.plan.folder.sockets / "vault-owner.sock")
             )
-            await asyncio.gather(self.vault.start(), self.gate.start(), self.mind.start())
+            await asyncio.gather(*(child.start() for child in (self.vault, self.gate, *self.minds)))
             self.guest = await self._stack.enter_async_context(guests.met(self.plan))
             await self._boot_vault()
-            await asyncio.gather(self._boot_mind(), self._boot_gate())
-            self.plan.folder.mark_born()
+            boots: list[tuple[Child, Callable[[], Any]]] = [
+                (mind, functools.partial(self._boot_mind, n)) for n, mind in enumerate(self.minds)
+            ]
+            await asyncio.gather(self._boot_gate(), *(boot() for _, boot in boots))
+            self.plan.folder.mark_born([one["agent"] for one in self.identities] if self.isolated else ())
         except BaseException:
             await self.stop()
             raise
         loop = asyncio.get_running_loop()
-        boots = ((self.vault, self._boot_vault), (self.mind, self._boot_mind), (self.gate, self._boot_gate))
+        boots += [(self.vault, self._boot_vault), (self.gate, self._boot_gate)]
         self._watchers = [loop.create_task(self._watch(child, again)) for child, again in boots]
         if self.reload is not None:
             self._looking = loop.create_task(self.reload.watch())
@@ -85,8 +97,10 @@ class Supervisor:
         configured = await self.owner.ask(self.owner_link, "configure", plans.configure_request(self.plan))
         self.identities, self.trust = configured["agents"], configured["trust"]
 
-    async def _boot_mind(self) -> None:
-        await self.mind.boot(plans.mind_boot(self.plan, self.identities))
+    async def _boot_mind(self, number: int) -> None:
+        if self.isolated:
+            self.plan.folder.of_mind(self.identities[number]["agent"]).mkdir(mode=0o700, parents=True, exist_ok=True)
+        await self.minds[number].boot(plans.mind_boots(self.plan, self.identities)[number])
 
     async def _boot_gate(self) -> None:
         # A gate that comes back must be where its visitors left it.
@@ -146,10 +160,15 @@ class Supervisor:
         TeeheeError when the vault refuses or the mind does not come back with it; then all is as before.
         """
         before = self.plan
-        async with self._down(self.mind, MIND_SECONDS) as back:  # down first: nothing of the old one in the new epoch
+        minds = [self.minds[place] for place in places] if self.isolated else self.minds
+        async with contextlib.AsyncExitStack() as down:  # down first: nothing of the old ones in the new epoch
+            backs = [await down.enter_async_context(self._down(mind, MIND_SECONDS)) for mind in minds]
             await self._configure(wanted, places)
-        if failed := await back:
-            async with self._starting[self.mind.name]:
+        how = [await back for back in backs]
+        if failed := next(filter(None, how), None):
+            async with contextlib.AsyncExitStack() as down:
+                for mind, one in zip(minds, how, strict=True):
+                    await down.enter_async_context(self._starting[mind.name] if one else self._down(mind, MIND_SECONDS))
                 await self._configure(before, places)
             raise failed
         if self._is_news_to_gate(before, places):
@@ -179,7 +198,7 @@ class Supervisor:
             await asyncio.wait([self._looking])
         if self.gate.process is not None and self.gate.process.returncode is None:
             self.gate.tell("drain")
-        await self.mind.stop(MIND_SECONDS)
+        await asyncio.gather(*(mind.stop(MIND_SECONDS) for mind in self.minds))
         await self.gate.stop(GATE_SECONDS)
         await self.vault.stop(VAULT_SECONDS)
         for watcher in self._watchers:
