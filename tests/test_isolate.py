@@ -148,8 +148,10 @@ async def test_a_hostile_mind_cannot_spend_on_another_agents_account(tmp_path: P
         assert answers == {"Ada": (200, None), "Eve": (403, "no-such-rule")}
         assert len(model.requests) == asked + 1
         assert (await say(agent, "Eve", "hello", "1"))["messages"][0]["text"] == "heard: hello"
-        agents = (await agent.door.call("costs", {"days": 1}))["agents"]
-        assert {row["name"] if "name" in row else row["agent"]: row["calls"] for row in agents}
+        rooms = (await agent.door.call("costs", {}))["rooms"]
+        of_eve = [row["calls"] for row in rooms if row["agent"] == identity(agent, "Eve")]
+
+        assert of_eve == [1]
 
 
 async def test_what_a_mind_says_of_another_agent_is_dropped(tmp_path: Path) -> None:

@@ -69,13 +69,13 @@ Isolate = Annotated[
     bool | None,
     _option("isolate", "--isolate", text="Give each agent a mind of its own", default="one for all", metavar=""),
 ]
-Reload = Annotated[
+NoReload = Annotated[
     bool | None,
     _option(
         "reload",
-        "--reload/--no-reload",
-        text="Take a changed character file in while it runs",
-        default="reload",
+        "--no-reload",
+        text="Leave a changed character file for the next start",
+        default="taken in",
         metavar="",
     ),
 ]

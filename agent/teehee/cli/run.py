@@ -21,7 +21,7 @@ def run(
     plugin_path: options.PluginPath = None,
     log_level: options.LogLevel = None,
     isolate: options.Isolate = None,
-    reload: options.Reload = None,
+    no_reload: options.NoReload = None,
     debug: options.Debug = False,
 ) -> None:
     """Start agents, serve their web page, and talk to them here."""
@@ -29,7 +29,7 @@ def run(
 
     given = options.given(
         data=data, host=host, port=port, model_url=model_url, model=model, model_provider=model_provider,
-        plugin_path=plugin_path, log_level=log_level, isolate=isolate, reload=reload,
+        plugin_path=plugin_path, log_level=log_level, isolate=isolate, reload=False if no_reload else None,
     )  # fmt: skip
     asyncio.run(_run(characters or [], given))
 
@@ -61,6 +61,9 @@ async def _run(names: list[str], given: dict[str, object]) -> None:
         if len(names) > 1:
             typer.echo(_trust_domain(names, isolated=plan.run.settings.isolate))
         if sys.stdin.isatty():
+            if len(names) > 1:
+                others = [agent.slug for agent in plan.agents[1:]]
+                typer.echo(f"you talk to {names[0]} here; elsewhere: teehee chat --agent {'|'.join(others)}")
             async with Client(plan.folder.sockets / "terminal.sock") as door:
                 faces = await door.call("agents")
                 await talk.converse(door, faces[0], stopped)

@@ -63,7 +63,7 @@ class Plan:
     access_token: str = field(default="", repr=False)  # what visitors of the page must show; empty: nothing
     names: tuple[str, ...] = ()  # as they were asked for
     options: Mapping[str, Json] = field(default_factory=dict, repr=False)
-    environ: Mapping[str, str] | None = field(default=None, repr=False)
+    variables: Mapping[str, str] | None = field(default=None, repr=False)  # instead of this process's environment
 
 
 def make(
@@ -179,7 +179,7 @@ def path_of(name: str) -> Path | None:
 
 
 def _planned(slot: str, slug: str, folder: Path | None, reading: Reading, plan: Plan) -> PlannedAgent:
-    run, options, environ = plan.run, plan.options, plan.environ
+    run, options, environ = plan.run, plan.options, plan.variables
     character = with_environment(reading.character, environ, legacy=run.settings.legacy_env)
     effective = resolve(options, character, environ)
     given = dict(character.secrets)
