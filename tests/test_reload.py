@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from teehee.evidence import leaf
+from teehee.supervisor import plan as plans
 from teehee.supervisor.reload import Watched
 from teehee.testing import Running, ScriptedModel, running, teehee, until
 from teehee.testing.command_line import started
@@ -144,23 +145,30 @@ async def test_of_two_edits_within_a_second_the_last_counts(tmp_path: Path) -> N
         assert len(epochs(await agent.leaves())) == 1 + len(taken_in(agent))
 
 
-@pytest.mark.parametrize("name", ["mind", "vault", "gate"])
-async def test_a_kill_during_the_reload_loses_nothing(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "moment"), [("mind", "back"), ("vault", "back"), ("vault", "down"), ("gate", "back")])
+async def test_a_kill_during_the_reload_loses_nothing(tmp_path: Path, name: str, moment: str) -> None:
+    """At once when the old mind is down, or when the new one has been started and is not ready."""
     file = write(tmp_path / "ada.json")
     async with running(tmp_path / "data", [str(file)]) as agent:
         mind = agent.supervisor.mind.pid
-        saying = [asyncio.create_task(agent.say(f"{n}", id=f"{n}", room=f"{n}", wait=40)) for n in range(10)]
+        saying = [asyncio.create_task(agent.say(f"{n}", id=f"{n}", room=f"{n}", wait=60)) for n in range(10)]
         write(file, name="Ada Two")
-        await until(lambda: agent.supervisor.mind.pid != mind)
+        if moment == "down":
+            await until(lambda: not Path(f"/proc/{mind}").exists())
+        else:
+            await until(lambda: agent.supervisor.mind.pid != mind)
         agent.kill(name)
         told = await asyncio.gather(*saying)
-        await until(lambda: agent.supervisor.plan.agents[0].character.name == "Ada Two" or len(agent.told) > 2)
+        await until(lambda: bool(taken_in(agent)), seconds=60)
         leaves = await agent.leaves()
-        after = await agent.say("and now?", id="after", wait=40)
+        after = await agent.say("and now?", id="after", wait=60)
+        now = await package(agent)
 
+    assert agent.supervisor.plan.agents[0].character.name == "Ada Two"
     assert [len(answer["messages"]) for answer in told] == [1] * 10
     assert sum(isinstance(entry, leaf.Intent) for entry in leaves) == 10
     assert after["state"] == "answered"
+    assert epochs(leaves)[-1][1] == now == plans.package_hash(agent.supervisor.plan.agents[0].character)
 
 
 async def test_a_new_name_is_on_the_page_at_the_old_address(tmp_path: Path) -> None:
@@ -244,7 +252,7 @@ async def test_a_mind_that_cannot_start_again_leaves_all_as_it_was(tmp_path: Pat
 
         assert mind.process is not None
         assert (await agent.say("still you?", id="1"))["state"] == "answered"
-        assert epochs(await agent.leaves())[-1] == (3, before)
+        assert epochs(await agent.leaves())[-1][1] == before
 
 
 async def test_no_reload_leaves_a_changed_file_for_the_next_start(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from teehee.character import extends
-from teehee.errors import TeeheeError
+from teehee.errors import ConfigError, TeeheeError
 from teehee.supervisor import plan as plans
 from teehee.supervisor.plan import Plan
 
@@ -78,6 +78,14 @@ class Reload:
                     await watched.settled()
                     await self._take(name, watched.path.name)
 
+    async def _change(self, wanted: Plan, places: list[int]) -> list[int]:
+        try:
+            return await self.run.change(wanted, places)
+        except ConfigError:
+            raise
+        except TeeheeError:  # a process that was killed on the way, say: all is as before, so once more
+            return await self.run.change(wanted, places)
+
     async def _take(self, name: str, file: str) -> None:
         said: list[str] = []
         try:
@@ -85,7 +93,7 @@ class Reload:
             places = [n for n, pair in enumerate(zip(before.agents, wanted.agents, strict=True)) if _differ(*pair)]
             if not places:
                 return
-            epochs = await self.run.change(wanted, places)
+            epochs = await self._change(wanted, places)
         except (TeeheeError, OSError) as error:
             way_out = getattr(error, "hint", "")
             self.run.tell(
