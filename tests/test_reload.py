@@ -106,6 +106,18 @@ async def test_a_broken_file_is_told_in_a_sentence_and_changes_nothing(tmp_path:
     assert len(agent.told) == 2
 
 
+@pytest.mark.parametrize("named", ["../outside.json", "\0", "ada.json", "none.json", 5])
+async def test_a_bad_base_is_told_and_a_mended_one_taken_in(tmp_path: Path, named: Json) -> None:
+    file = write(tmp_path / "ada.json")
+    async with running(tmp_path / "data", [str(file)]) as agent:
+        write(file, extends=[named])
+        await until(lambda: bool(agent.told))
+        write(file, system="mended")
+        await until(lambda: bool(taken_in(agent)))
+
+    assert agent.told[0].startswith("ada.json is not taken in, what ran before goes on: character ")
+
+
 async def test_a_file_that_is_gone_changes_nothing(tmp_path: Path) -> None:
     file = write(tmp_path / "ada.json")
     async with running(tmp_path / "data", [str(file)]) as agent:

@@ -45,14 +45,14 @@ def chain(path: Path) -> tuple[Path, ...]:
     for file in found:  # grows while it is read
         try:
             value = source.parse(source.read(file), str(file)).value
+            for item in value if isinstance(value, list) else [value]:
+                named = item.get("extends") if isinstance(item, dict) else None
+                for name in named if isinstance(named, list) else []:
+                    base = _inside(file.parent / str(name), root, str(file), str(name))
+                    if len(found) <= MOST_FILES and base not in found:
+                        found.append(base)
         except ConfigError:
             continue
-        for item in value if isinstance(value, list) else [value]:
-            named = item.get("extends") if isinstance(item, dict) else None
-            for name in named if isinstance(named, list) else []:
-                base = file.parent / str(name)
-                if len(found) <= MOST_FILES and base not in found and base.resolve().is_relative_to(root):
-                    found.append(base)
     return tuple(found)
 
 
