@@ -110,6 +110,8 @@ class Settings(BaseModel):
         "", description="base URL of an OTLP/HTTP collector that traces go to (needs teehee[otel]); empty: nowhere"
     )
     otlp_content: bool = Field(False, description="traces also carry what was said")
+    isolate: bool = Field(False, description="give each agent a mind of its own, with its own store and sockets")
+    reload: bool = Field(True, description="take a changed character file in while it runs (`teehee run`)")
     legacy_env: bool = Field(False, description="CHARACTER.<NAME>.X as Eliza 0.x has it: the file wins over it")
     plugin_path: str = Field("", description="a further folder to look for plugins in (development only)")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much the logs tell")
@@ -193,6 +195,8 @@ OF_THE_RUN = (
     "metrics_token",
     "otlp_endpoint",
     "otlp_content",
+    "isolate",
+    "reload",
     "legacy_env",
     "ollama_url",
     "local_model",

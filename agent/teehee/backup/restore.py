@@ -51,6 +51,7 @@ async def check(plan: Plan, path: Path) -> Restored:
 
 async def restore(plan: Plan, path: Path, *, force: bool = False) -> Restored:
     """Makes the folder's state that of the backup at `path`. Raises ConfigError, with the folder as it was, if not."""
+    plan.folder.refuse_isolated("a restore")
     with plan.folder.held(settle=False):
         plan.folder.take_restored()
         with _own_scratch(plan.folder) as scratch:

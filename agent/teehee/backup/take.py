@@ -44,6 +44,7 @@ class Taken:
 async def take(plan: Plan, to: Path) -> Taken:
     """Writes the backup of `plan`'s data folder to the new file `to`. Raises ConfigError when it cannot."""
     began, folder = time.monotonic(), plan.folder
+    folder.refuse_isolated("a backup")
     _look_first(folder, to)
     salt, taken_at = secrets.token_hex(32), time.time_ns() // 1_000_000
     given = await backup_key(plan, salt)

@@ -6,6 +6,7 @@ from typing import Any
 
 from teehee.character import source
 from teehee.character.fields import EMPTY, kind
+from teehee.errors import ConfigError
 
 Json = Any
 MOST_FILES = 16
@@ -36,6 +37,23 @@ def resolve(raw: dict[str, Json], where: str, path: Path | None) -> Merged:
     merged.value = _with_bases(raw, where, path, path.resolve().parent, merged, (path.resolve(),))
     merged.value["extends"] = []  # the key stays; merged twice it would double every list
     return merged
+
+
+def chain(path: Path) -> tuple[Path, ...]:
+    """The file at `path` and all that it extends, as far as they can be read: what decides how it is loaded."""
+    found, root = [path], path.resolve().parent
+    for file in found:  # grows while it is read
+        try:
+            value = source.parse(source.read(file), str(file)).value
+            for item in value if isinstance(value, list) else [value]:
+                named = item.get("extends") if isinstance(item, dict) else None
+                for name in named if isinstance(named, list) else []:
+                    base = _inside(file.parent / str(name), root, str(file), str(name))
+                    if len(found) <= MOST_FILES and base not in found:
+                        found.append(base)
+        except ConfigError:
+            continue
+    return tuple(found)
 
 
 def _with_bases(

@@ -4,18 +4,19 @@ import contextlib
 import shutil
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from teehee import database
 from teehee.cli.doctor import Finding
 from teehee.errors import ConfigError
 from teehee.store.mind_store import MindStore
-from teehee.supervisor.folder import STORES, DataFolder
+from teehee.supervisor.folder import DataFolder
 from teehee.vault import integrity
 
 
 def deep(folder: DataFolder) -> Iterator[Finding]:
-    """Every page of both stores, every leaf, every stored hash and every checkpoint that is kept."""
-    for name in STORES:
+    """Every page of all stores, every leaf, every stored hash and every checkpoint that is kept."""
+    for name in folder.stores():
         path, began = folder.path / name, time.perf_counter()
         if not path.exists():
             yield Finding(name, "note", "not there yet: no agent has run in this data folder")
@@ -37,15 +38,18 @@ def rebuild(folder: DataFolder) -> Iterator[Finding]:
     with folder.held():
         shutil.rmtree(folder.path / "knowledge", ignore_errors=True)
         yield Finding("knowledge cache", "ok", "dropped; files are read again at the next start")
-        path = folder.path / "mind.db"
-        if not path.exists():
-            return
-        before = path.stat().st_size
-        with contextlib.closing(MindStore(path)) as store:
-            store.db.execute("BEGIN IMMEDIATE")
-            fragments = store.rebuild_words()
-            store.db.execute("COMMIT")
-            store.db.execute("PRAGMA auto_vacuum=INCREMENTAL")
-            store.db.execute("VACUUM")
-        told = f"made anew over {fragments} fragments; mind.db was {before >> 10} KB, is {path.stat().st_size >> 10} KB"
-        yield Finding("full-text index", "ok", told)
+        for name in folder.stores():
+            if name != "vault.db" and (folder.path / name).exists():
+                yield _packed(folder.path / name, name)
+
+
+def _packed(path: Path, name: str) -> Finding:
+    before = path.stat().st_size
+    with contextlib.closing(MindStore(path)) as store:
+        store.db.execute("BEGIN IMMEDIATE")
+        fragments = store.rebuild_words()
+        store.db.execute("COMMIT")
+        store.db.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        store.db.execute("VACUUM")
+    told = f"made anew over {fragments} fragments; {name} was {before >> 10} KB, is {path.stat().st_size >> 10} KB"
+    return Finding("full-text index", "ok", told)

@@ -65,6 +65,20 @@ PluginPath = Annotated[
         "plugin_path", "--plugin-path", text="A further folder to look for plugins in", default="none", metavar="DIR"
     ),
 ]
+Isolate = Annotated[
+    bool | None,
+    _option("isolate", "--isolate", text="Give each agent a mind of its own", default="one for all", metavar=""),
+]
+NoReload = Annotated[
+    bool | None,
+    _option(
+        "reload",
+        "--no-reload",
+        text="Leave a changed character file for the next start",
+        default="taken in",
+        metavar="",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts. [default: words for people]")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error. [default: the sentence only]")]
 AgentName = Annotated[

@@ -20,6 +20,8 @@ def run(
     model_provider: options.ModelProvider = None,
     plugin_path: options.PluginPath = None,
     log_level: options.LogLevel = None,
+    isolate: options.Isolate = None,
+    no_reload: options.NoReload = None,
     debug: options.Debug = False,
 ) -> None:
     """Start agents, serve their web page, and talk to them here."""
@@ -27,7 +29,7 @@ def run(
 
     given = options.given(
         data=data, host=host, port=port, model_url=model_url, model=model, model_provider=model_provider,
-        plugin_path=plugin_path, log_level=log_level,
+        plugin_path=plugin_path, log_level=log_level, isolate=isolate, reload=False if no_reload else None,
     )  # fmt: skip
     asyncio.run(_run(characters or [], given))
 
@@ -56,7 +58,12 @@ async def _run(names: list[str], given: dict[str, object]) -> None:
     async with Supervisor(plan, tell) as up:
         names = [agent.character.name for agent in plan.agents]
         typer.echo(_opening(_page(up.url, plan.access_token), names, plan.agents[0].choice, up.trust))
+        if len(names) > 1:
+            typer.echo(_trust_domain(names, isolated=plan.run.settings.isolate))
         if sys.stdin.isatty():
+            if len(names) > 1:
+                others = [agent.slug for agent in plan.agents[1:]]
+                typer.echo(f"you talk to {names[0]} here; elsewhere: teehee chat --agent {'|'.join(others)}")
             async with Client(plan.folder.sockets / "terminal.sock") as door:
                 faces = await door.call("agents")
                 await talk.converse(door, faces[0], stopped)
@@ -78,3 +85,11 @@ def _opening(url: str, names: list[str], choice: "Choice", trust: str) -> str:
         f"web page: {url} · receipts: teehee log · trust: {trust}",
     ]
     return "\n".join(lines)
+
+
+def _trust_domain(names: list[str], *, isolated: bool) -> str:
+    """Who stands and falls with whom."""
+    all_of_them = f"{', '.join(names[:-1])} and {names[-1]}"
+    if isolated:
+        return f"{all_of_them} have a mind each: what takes over one can neither speak nor spend as another"
+    return f"{all_of_them} share one mind: what takes over one has them all; --isolate gives each its own"

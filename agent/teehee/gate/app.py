@@ -11,7 +11,7 @@ from typing import Any
 import uvicorn
 
 from teehee.errors import ConfigError, Refused
-from teehee.gate import costs
+from teehee.gate import costs, minds
 from teehee.gate.collateral import Collateral
 from teehee.gate.connectors.terminal import TerminalConnector
 from teehee.gate.conversation import Conversation, made_of
@@ -32,7 +32,7 @@ from teehee.gate.web.signals import Signals
 from teehee.gate.web.status import Status
 from teehee.log import configure, get_logger
 from teehee.wire import boot, child, failpoints, paths, strict
-from teehee.wire.client import Client
+from teehee.wire.client import Client, Notify
 from teehee.wire.messages import Draft, Ended
 from teehee.wire.server import Server
 
@@ -54,15 +54,12 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
         counts = Counts()
         vault, mailroom = await _vault(stack, folder, counts)
         hear = _hear(mailroom, lambda ended: traces.ended(ended))
-        to_mind = Client(paths.socket_in(folder, "mind"), on_connect=_subscribe, on_notify=hear)
+        to_mind = _to_mind(settings, hear)
         traces = await _traces(stack, settings, vault, to_mind, counts)
         mind = await stack.enter_async_context(to_mind)
         public = await stack.enter_async_context(Client(paths.socket_in(folder, "vault-public")))
         spend = _spend(stack, settings, life)
-        egress = Egress(settings.egress, await _credentials(vault, settings.egress), spend, counts)
-        await egress.open()
-        stack.push_async_callback(egress.close)
-
+        credentials = await _credentials(vault, settings.egress)
         url = f"http://{_shown_host(settings.host)}:{world.getsockname()[1]}"
         faces = {face.slug: face for face in settings.faces}
         note, erase = (None, None) if spend is None else (spend.note, spend.forget)
@@ -83,16 +80,52 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
         site = routes(api, page, About(conversation, api, public), evidence, signals, status)
         guarded = Access(site, settings.access_token) if settings.access_token else site
         await stack.enter_async_context(_listen(SameSite(guarded, hosts), world))
-        for_mind = paths.socket_in(folder, "gate")
-        stack.callback(for_mind.unlink, missing_ok=True)
-        await stack.enter_async_context(_listen(egress, paths.bind(for_mind)))
+        for way, rules in _ways_out(settings).items():
+            await _let_out(stack, way, Egress(rules, credentials, spend, counts))
         life.ready(url=url)
         await life.draining.wait()
-        doorway.closed = True
+        doorway.closed = life.is_alone or not life.stopping.is_set()  # stopped undrained: another gate takes over
         if life.is_alone:
             await mailroom.quiet(DRAIN_SECONDS)
         await life.stopping.wait()
         await mailroom.settle()
+
+
+def _to_mind(settings: boot.GateBoot, hear: Notify) -> Client:
+    """The link to the mind; where each agent has its own, to all of them."""
+    folder = Path(settings.sockets)
+    if not settings.isolated:
+        return Client(paths.socket_in(folder, "mind"), on_connect=_subscribe, on_notify=hear)
+    agents = [face.agent for face in settings.faces]
+    links = {
+        agent: Client(
+            paths.socket_in(paths.of_mind(folder, agent), "mind"),
+            on_connect=_subscribe,
+            on_notify=minds.only_of(agent, hear),
+        )
+        for agent in agents
+    }
+    return minds.Minds(links)
+
+
+def _ways_out(settings: boot.GateBoot) -> dict[Path, tuple[boot.EgressRule, ...]]:
+    """The rules by the socket they hold at: a mind of one agent has that agent's alone."""
+    folder = Path(settings.sockets)
+    if not settings.isolated:
+        return {paths.socket_in(folder, "gate"): settings.egress}
+    return {
+        paths.socket_in(paths.of_mind(folder, face.agent), "gate"): tuple(
+            rule for rule in settings.egress if rule.agent == face.agent
+        )
+        for face in settings.faces
+    }
+
+
+async def _let_out(stack: contextlib.AsyncExitStack, way: Path, egress: Egress) -> None:
+    await egress.open()
+    stack.push_async_callback(egress.close)
+    stack.callback(way.unlink, missing_ok=True)
+    await stack.enter_async_context(_listen(egress, paths.bind(way)))
 
 
 def _spend(stack: contextlib.AsyncExitStack, settings: boot.GateBoot, life: child.Life) -> Spend | None:

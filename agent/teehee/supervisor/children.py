@@ -37,8 +37,9 @@ def command(name: str) -> list[str]:
 class Child:
     """A process of ours. `start` spawns it, `boot` hands it its message and waits until it is ready."""
 
-    def __init__(self, name: str, logs: Path, prefix: Sequence[str] = ()) -> None:
+    def __init__(self, name: str, logs: Path, prefix: Sequence[str] = (), part: str = "") -> None:
         self.name = name
+        self.part = part or name
         self.log_file = logs / f"{name}.log"
         self.prefix = list(prefix)
         self.process: asyncio.subprocess.Process | None = None
@@ -54,7 +55,7 @@ class Child:
         with open(self.log_file, "ab") as log:  # noqa: ASYNC230 - handed to the child, not written here
             self.process = await asyncio.create_subprocess_exec(
                 *self.prefix,
-                *command(self.name),
+                *command(self.part),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,

@@ -4,12 +4,13 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from teehee import database
 from teehee.errors import ConfigError
+from teehee.wire import paths
 
 STORES = ("vault.db", "mind.db")
 KEPT_IN_BACKUPS = (*STORES, "owner-key")
@@ -75,15 +76,54 @@ class DataFolder:
                 hint="choose another with --data or TEEHEE_DATA, or mend its permissions or free some space",
             ) from error
 
-    def mark_born(self) -> None:
+    @property
+    def is_isolated(self) -> bool:
+        """Has each agent of this folder a mind of its own?"""
+        return (self.path / "minds").is_dir()
+
+    def of_mind(self, agent: str) -> Path:
+        """Where an agent's own mind keeps what it knows."""
+        return paths.of_mind(self.path, agent)
+
+    def settle_minds(self, *, isolated: bool) -> None:
+        """Raises ConfigError when what the agents know lies otherwise than in this way: in one store, or in many."""
+        if isolated and (self.path / "mind.db").exists():
+            raise ConfigError(
+                f"the agents in {str(self.path)!r} share one mind, and what they know lies in one store",
+                hint="leave --isolate out, or begin anew, as other agents, in another folder with --data",
+            )
+        if self.is_isolated and not isolated:
+            raise ConfigError(
+                f"the agents in {str(self.path)!r} have a mind each, and what they know lies in a store each",
+                hint="start them with --isolate (or TEEHEE_ISOLATE=1), or begin anew in another folder with --data",
+            )
+
+    def refuse_isolated(self, what: str) -> None:
+        """Raises ConfigError where each agent has a mind of its own, which `what` cannot do with yet."""
+        if self.is_isolated:
+            raise ConfigError(
+                f"{what} does not know agents with a mind each (--isolate) yet",
+                hint=f"stop the agents and copy the whole folder {str(self.path)!r}",
+            )
+
+    def mark_born(self, minds: Sequence[str] = ()) -> None:
         """From here on a missing store is a loss, and never begun anew in silence."""
         (self.path / "born").touch()
+        for agent in minds:
+            self.of_mind(agent).with_suffix(".born").touch()
+
+    def stores(self) -> list[str]:
+        """The stores there are once agents have run, by their names below the folder."""
+        if not self.is_isolated:
+            return list(STORES)
+        born = sorted((self.path / "minds").glob("*.born"))
+        return ["vault.db", *(f"minds/{mark.stem}/mind.db" for mark in born)]
 
     def settle(self) -> None:
         """Ends a restore that was cut off, and looks whether both stores are there. Raises ConfigError when not."""
         shutil.rmtree(self.scratch, ignore_errors=True)
         self.take_restored()
-        missing = [name for name in STORES if not _has_content(self.path / name)]
+        missing = [name for name in self.stores() if not _has_content(self.path / name)]
         if (self.path / "born").exists() and missing:
             raise ConfigError(
                 f"{' and '.join(missing)} of the data folder {str(self.path)!r} is gone or empty",

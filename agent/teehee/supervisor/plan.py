@@ -20,7 +20,7 @@ from teehee.settings import Effective, Settings, resolve, with_environment
 from teehee.supervisor import brains, purses
 from teehee.supervisor.brains import Choice
 from teehee.supervisor.folder import DataFolder
-from teehee.wire import boot
+from teehee.wire import boot, paths
 from teehee.wire.messages import AgentConfig
 
 Json = Any
@@ -61,6 +61,9 @@ class Plan:
     agents: tuple[PlannedAgent, ...]
     failpoint: str = ""
     access_token: str = field(default="", repr=False)  # what visitors of the page must show; empty: nothing
+    names: tuple[str, ...] = ()  # as they were asked for
+    options: Mapping[str, Json] = field(default_factory=dict, repr=False)
+    variables: Mapping[str, str] | None = field(default=None, repr=False)  # instead of this process's environment
 
 
 def make(
@@ -74,14 +77,49 @@ def make(
     `environ` stands in for this process's environment.
     """
     run = resolve(options, environ=environ)
-    agents: list[PlannedAgent] = []
-    for name in names or [DEFAULT_CHARACTER]:
-        slot, folder, readings = _read(name)
-        for number, reading in enumerate(readings):
-            at = slot if number == 0 else f"{slot}#{number}"
-            agents.append(_planned(at, folder, reading, run, options, {a.slug for a in agents}, environ))
     data = DataFolder(Path(run.settings.data).expanduser().absolute())
-    return Plan(data, run, tuple(agents), failpoint, _access_token(run.settings))
+    asked = tuple(names or [DEFAULT_CHARACTER])
+    plan = Plan(data, run, (), failpoint, _access_token(run.settings), asked, options, environ)
+    for name in asked:
+        plan = replace(plan, agents=(*plan.agents, *_agents(plan, name)))
+    return plan
+
+
+def again(plan: Plan, name: str, tell: Callable[[str], None]) -> Plan:
+    """The plan with the characters of `name` read anew, each at the address it has; the others stay.
+
+    Waits for disks. Raises ConfigError when they cannot run, or when there are more or fewer of them.
+    """
+    found = {agent.slot: agent for agent in _agents(plan, name)}
+    slot = _place(name)[1]
+    before = [agent.slot for agent in plan.agents if slot in (agent.slot, agent.slot.rpartition("#")[0])]
+    if list(found) != before:
+        raise ConfigError("characters were added or removed", hint="a restart takes that in")
+    known = with_knowledge(replace(plan, agents=tuple(found.values())), tell).agents
+    found = {agent.slot: agent for agent in known}
+    return replace(plan, agents=tuple(found.get(agent.slot, agent) for agent in plan.agents))
+
+
+def _agents(plan: Plan, name: str) -> list[PlannedAgent]:
+    slot, folder, readings = _read(name)
+    slugs = {agent.slot: agent.slug for agent in plan.agents}
+    agents: list[PlannedAgent] = []
+    for number, reading in enumerate(readings):
+        at = slot if number == 0 else f"{slot}#{number}"
+        slug = slugs[at] if at in slugs else _slug(reading.character.name, set(slugs.values()))
+        slugs[at] = slug
+        agents.append(_planned(at, slug, folder, reading, plan))
+    return agents
+
+
+def _slug(name: str, taken: set[str]) -> str:
+    """An agent's address, made of its name."""
+    slug = base = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "agent"
+    number = 1
+    while slug in taken:
+        number += 1
+        slug = f"{base}-{number}"
+    return slug
 
 
 def _access_token(settings: Settings) -> str:
@@ -135,26 +173,19 @@ def _place(name: str) -> tuple[Path, str]:
     return (known[name], f"built-in:{name}") if name in known else (Path(name), str(Path(name).absolute()))
 
 
-def _planned(
-    slot: str,
-    folder: Path | None,
-    reading: Reading,
-    run: Effective,
-    options: Mapping[str, Json],
-    taken: set[str],
-    environ: Mapping[str, str] | None,
-) -> PlannedAgent:
+def path_of(name: str) -> Path | None:
+    """The file of a character that was asked for; None for one given as JSON."""
+    return None if name.lstrip()[:1] in ("{", "[") else _place(name)[0]
+
+
+def _planned(slot: str, slug: str, folder: Path | None, reading: Reading, plan: Plan) -> PlannedAgent:
+    run, options, environ = plan.run, plan.options, plan.variables
     character = with_environment(reading.character, environ, legacy=run.settings.legacy_env)
     effective = resolve(options, character, environ)
     given = dict(character.secrets)
     choice = brains.choose(effective)
     given |= brains.secrets(choice)
     redacted, secrets = strip_secrets(replace(character, secrets=given))
-    slug = base = re.sub(r"[^a-z0-9]+", "-", character.name.lower()).strip("-") or "agent"
-    number = 1
-    while slug in taken:
-        number += 1
-        slug = f"{base}-{number}"
     of_file = reading.character.secrets
     origins = {name: "environment" for name, value in character.secrets.items() if of_file.get(name) != value}
     origins |= reading.origins or {}
@@ -212,21 +243,19 @@ def _without_counterpart(character: Character, plugin_path: str) -> list[str]:
 
 def configure_request(plan: Plan) -> Json:
     """What the owner tells the vault: agents, policies, secrets."""
-    agents = [
-        asdict(
-            AgentConfig(
-                slot=agent.slot,
-                agent=agent.character.id,
-                name=agent.character.name,
-                package=package_hash(agent.character),
-                policy={"replies_per_room_minute": agent.effective.settings.replies_per_minute},
-                salt=agent.salt,
-            )
-        )
-        for agent in plan.agents
-    ]
     secrets = {name: value for agent in plan.agents for name, value in agent.secrets.items()}
-    return {"agents": agents, "secrets": secrets}
+    return {"agents": [asdict(_config(agent)) for agent in plan.agents], "secrets": secrets}
+
+
+def _config(agent: PlannedAgent) -> AgentConfig:
+    return AgentConfig(
+        slot=agent.slot,
+        agent=agent.character.id,
+        name=agent.character.name,
+        package=package_hash(agent.character),
+        policy={"replies_per_room_minute": agent.effective.settings.replies_per_minute},
+        salt=agent.salt,
+    )
 
 
 def package_hash(character: Character) -> str:
@@ -239,7 +268,15 @@ def vault_boot(
 ) -> Json:  # fmt: skip
     folder = plan.folder
     message = boot.VaultBoot(
-        str(folder.path), str(folder.sockets), owner_keys, plan.failpoint, guest, era, _keep(plan), measured
+        str(folder.path),
+        str(folder.sockets),
+        owner_keys,
+        plan.failpoint,
+        guest,
+        era,
+        _keep(plan),
+        measured,
+        plan.run.settings.isolate,
     )
     return asdict(message)
 
@@ -279,12 +316,26 @@ def gate_boot(
         _token_hash(run.metrics_token.get_secret_value()),
         run.otlp_endpoint,
         run.otlp_content,
+        run.isolate,
     )
     return asdict(message)
 
 
 def _token_hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest() if token else ""
+
+
+def mind_boots(plan: Plan, identities: Sequence[Mapping[str, Json]]) -> list[Json]:
+    """What each mind is told: one for all agents, or one for each, in a folder of its own."""
+    if not plan.run.settings.isolate:
+        return [mind_boot(plan, identities)]
+    folder = plan.folder
+    return [
+        mind_boot(replace(plan, agents=(agent,)), [identity])
+        | {"data": str(folder.of_mind(who)), "sockets": str(paths.of_mind(folder.sockets, who))}
+        for agent, identity in zip(plan.agents, identities, strict=True)
+        for who in [identity["agent"]]
+    ]
 
 
 def mind_boot(plan: Plan, identities: Sequence[Mapping[str, Json]]) -> Json:

@@ -27,12 +27,13 @@ class Doors:
         self.core = core
         self.push = push
 
-    def mind(self) -> dict[str, Handler]:
+    def mind(self, only: str = "") -> dict[str, Handler]:
+        """The mind's methods; with `only`, for a socket that admits this agent alone, what names none is about it."""
         return {
-            "agents": lambda _: self.core.identities.told(self.core.ring.trust),
+            "agents": lambda _: self.core.identities.told(self.core.ring.trust, only),
             "effect.submit": self.submit,
             "effect.for_event": self.for_event,
-            "effect.settled": self.settled,
+            "effect.settled": lambda params: self.settled(params, only),
         }
 
     def gate(self) -> dict[str, Handler]:
@@ -152,11 +153,11 @@ class Doors:
         """Does what is committed reach the disk?"""
         return {"disk": await self.core.commit.healthy()}
 
-    def settled(self, params: Params) -> Json:
+    def settled(self, params: Params, only: str = "") -> Json:
         wanted = strict.parse(_EffectIds, params)
         if len(wanted.effects) > EFFECTS_AT_ONCE:
             raise strict.Malformed(f"effects: at most {EFFECTS_AT_ONCE} are looked up at once")
-        found = self.core.ledger.settled_after(tuple(self.core.identities.agents), wanted.effects)
+        found = self.core.ledger.settled_after((only,) if only else tuple(self.core.identities.agents), wanted.effects)
         return {"settled": [s.to_json() for s in found]}
 
     def due(self, params: Params) -> Json:

@@ -40,9 +40,10 @@ class Identities:
             raise Refused("base.agent-unknown", f"no agent {agent[:64]!r} runs here")
         return found
 
-    def told(self, trust: str) -> dict[str, object]:
-        """What anyone may know of them."""
-        return {"agents": [asdict(agent.identity) for agent in self.agents.values()], "trust": trust}
+    def told(self, trust: str, only: str = "") -> dict[str, object]:
+        """What anyone may know of them; of one alone, when it is named."""
+        agents = [agent.identity for agent in self.agents.values() if only in ("", agent.identity.agent)]
+        return {"agents": [asdict(identity) for identity in agents], "trust": trust}
 
     async def admit(self, configs: Sequence[AgentConfig]) -> list[Agent]:
         """The agents of `configs` under their pinned identities, minted when new. Changes nothing yet.

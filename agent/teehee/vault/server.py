@@ -28,12 +28,20 @@ async def serve(settings: boot.VaultBoot, life: child.Life) -> None:
     servers: dict[str, Server] = {}
 
     def push(role: str, method: str, params: dict[str, Json]) -> None:
-        servers[role].push(method, params)
+        if server := servers.get(f"mind {params['agent']}" if settings.isolated and role == "mind" else role):
+            server.push(method, params)
 
     async def open_doors() -> None:
         await _expire(doors)  # before anyone can ask what is due
-        for role in ("mind", "gate", "public"):
-            await servers[role].start()
+        for agent in core.identities.agents if settings.isolated else ():
+            if f"mind {agent}" not in servers:
+                folder = paths.of_mind(Path(settings.sockets), agent)
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                path = paths.socket_in(folder, "vault-mind")
+                servers[f"mind {agent}"] = Server("mind", path, doors.mind(agent), log, most=PEERS["mind"], only=agent)
+        for role, server in list(servers.items()):
+            if role != "owner":
+                await server.start()
         if settings.guest:
             core.statements.refresh_soon()
 
@@ -43,7 +51,7 @@ async def serve(settings: boot.VaultBoot, life: child.Life) -> None:
     owner = OwnerDoor(core, desk, push, open_doors, is_measured=measured is not None)
     roles = {
         "owner": owner.methods(),
-        "mind": doors.mind(),
+        **({} if settings.isolated else {"mind": doors.mind()}),
         "gate": doors.gate(),
         "public": PublicDoor(core).methods(),
     }

@@ -42,6 +42,7 @@ class VaultBoot:
     era: str = ""
     keep: Keep = field(default_factory=Keep)
     measured: Json = None
+    isolated: bool = False  # each agent's mind has a door of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,7 @@ class GateBoot:
     metrics_token_hash: str = ""  # SHA-256, hex, of what /metrics asks for; empty: open on loopback, closed elsewhere
     otlp: str = ""  # where traces go; empty: nowhere
     otlp_content: bool = False  # what was said goes along
+    isolated: bool = False  # each agent has a mind of its own
 
 
 @dataclass(frozen=True, slots=True)

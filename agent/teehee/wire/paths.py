@@ -1,5 +1,6 @@
 """Unix sockets: where each lies, and paths of any length (Linux takes 107 bytes, a data folder may be deeper)."""
 
+import hashlib
 import os
 import socket
 from pathlib import Path
@@ -12,6 +13,11 @@ def socket_in(folder: Path, name: str) -> Path:
     """Where the socket `name` lies: in `folder`, or in the volume that a container has there for this one alone."""
     volume = folder / name
     return (volume if volume.is_dir() else folder) / f"{name}.sock"
+
+
+def of_mind(sockets: Path, agent: str) -> Path:
+    """The folder of the sockets between an agent's own mind and the others, where each agent has one."""
+    return sockets / "minds" / hashlib.sha256(agent.encode()).hexdigest()[:32]
 
 
 def short(path: Path) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from teehee.errors import TeeheeError, Unavailable
+from teehee.errors import Refused, TeeheeError, Unavailable
 from teehee.wire import frames, paths
 
 Json = Any
@@ -22,13 +22,21 @@ BACKLOG = 16 << 20  # bytes a slow reader may leave unread before it is dropped
 
 
 class Server:
-    """One socket, one role. Refusals are logged and concern the one connection only."""
+    """One socket, one role; with `only` also one agent. Refusals are logged and concern the one connection only."""
 
     def __init__(
-        self, role: str, path: Path, methods: Mapping[str, Handler], log: Log, *, most: int = CONNECTIONS
+        self,
+        role: str,
+        path: Path,
+        methods: Mapping[str, Handler],
+        log: Log,
+        *,
+        most: int = CONNECTIONS,
+        only: str = "",
     ) -> None:
         self.role = role
         self.most = most
+        self.only = only
         self.path = path
         self.methods = dict(methods)
         self.log = log
@@ -36,6 +44,11 @@ class Server:
         self._tasks: set[asyncio.Future[Json]] = set()
         self._second, self._refusals = 0, 0
         self._server: asyncio.Server | None = None
+
+    def only_own(self, params: dict[str, Json]) -> None:
+        """Raises Refused when this socket is one agent's and `params` name another."""
+        if self.only and (named := params.get("agent", self.only)) != self.only:
+            raise Refused("mind.not-yours", f"this socket is agent {self.only[:64]!r}'s, not {str(named)[:64]!r}'s")
 
     async def start(self) -> None:
         """Binds the socket, readable by this user only. A leftover of a killed process is replaced."""
@@ -160,6 +173,7 @@ class Connection(asyncio.Protocol):
 
     def run(self, request: frames.Request, handler: Handler) -> None:
         try:
+            self.server.only_own(request.params)
             value = handler(request.params)
         except Exception as error:
             self.answer_failure(request, error)
