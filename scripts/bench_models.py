@@ -56,7 +56,7 @@ def answers() -> dict[bytes, bytes]:
     words = ["<response><actions>REPLY</actions><text>", *("word " for _ in range(38)), "</text></response>"]
     found = {}
     for path, wire in ALL.items():
-        events = [wire.begin, *map(wire.piece, words), wire.end("stop"), wire.done]
+        events = [wire.begin, *map(wire.piece, words), wire.end("stop", (1000, 40)), wire.done]
         body = b"".join(b"%x\r\n%s\r\n" % (len(event), event) for event in events if event) + b"0\r\n\r\n"
         head = f"HTTP/1.1 200 OK\r\ncontent-type: {wire.content_type}\r\ntransfer-encoding: chunked\r\n\r\n"
         found[path.encode()] = head.encode() + body
@@ -156,6 +156,7 @@ def measure(calls: int) -> Json:
         gate = stack.enter_context(subprocess.Popen([*this, "gate", name, model.stdout.readline().strip()]))
         stack.callback(gate.terminate)
         while not (Path(name) / "gate.sock").exists():
+            assert gate.poll() is None, "the gate ended; the lines above say why"
             time.sleep(0.05)
         for client in CLIENTS:
             done = subprocess.run([*this, "mind", client, name, str(calls)], capture_output=True, text=True, check=True)
