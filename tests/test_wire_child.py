@@ -139,7 +139,8 @@ async def test_an_error_that_people_can_mend_is_the_status_line() -> None:
     [
         (
             {**BOOT, "secret": "x"},
-            "boot: unknown key 'secret'; known are data, sockets, owner_keys, failpoint, guest, era, keep, measured, isolated",
+            "boot: unknown key 'secret'; known are data, sockets, owner_keys, failpoint, guest, era, keep, measured,"
+            " isolated",
         ),
         ({**BOOT, "owner_keys": "aa"}, "boot.owner_keys: expected a list, got a string"),
         ([], "boot: expected an object, got a list"),
