@@ -4,14 +4,17 @@ import base64
 import hashlib
 import json
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from teehee.errors import ConfigError
-from teehee.evidence import address, keychain
+from dev_machine import NOW, Machine
+from teehee.errors import ConfigError, VerificationError
+from teehee.evidence import address, keychain, verify
+from teehee.evidence.bundle import ChainedKey
 from teehee.evidence.keccak import keccak256
 from teehee.tee import legacy
 from teehee.tee.client import Client
@@ -198,3 +201,43 @@ async def test_an_unknown_recipe_is_named(tmp_path: Path) -> None:
 
     assert done.code == 2
     assert "settings.tee.derivation is 'eliza'" in done.err
+
+
+# -- nobody names a wallet they do not hold
+
+
+def test_a_wallet_signs_for_the_agent_that_holds_it_and_for_no_other() -> None:
+    wallets, key_id = legacy.wallets(pem(DER)), "ab" * 16
+    signed = keychain.sign(wallets.evm_key, keychain.claim_wallet(key_id, wallets.evm_public))
+    seed = ed25519.Ed25519PrivateKey.from_private_bytes(wallets.solana_seed)
+    by_solana = seed.sign(keychain.claim_wallet(key_id, wallets.solana_public))
+
+    keychain.check_wallet(key_id, "secp256k1", wallets.evm_public, signed)
+    keychain.check_wallet(key_id, "ed25519", wallets.solana_public, by_solana)
+    for agent, algorithm, public, signature in (
+        ("cd" * 16, "secp256k1", wallets.evm_public, signed),
+        ("cd" * 16, "ed25519", wallets.solana_public, by_solana),
+        (key_id, "ed25519", wallets.solana_public, b""),
+        (key_id, "secp256k1", b"\x02" + b"\x11" * 32, signed),
+    ):
+        with pytest.raises(VerificationError) as caught:
+            keychain.check_wallet(agent, algorithm, public, signature)
+        assert caught.value.step == "keychain.7"
+
+
+class Boaster(Machine):
+    """An agent that calls somebody else's wallet its own, by the recipe that needs no chain."""
+
+    def keys(self) -> dict[str, ChainedKey]:
+        others = keychain.public_key(bytes(range(1, 33)), "secp256k1")
+        found = super().keys()
+        return {**found, "evm": replace(found["evm"], name="eliza-legacy/evm", public=others.hex())}
+
+
+def test_somebody_elses_wallet_under_the_name_of_the_recipe_is_rejected() -> None:
+    boaster = Boaster(Simulator(bytes(32)))
+
+    verdict = verify.verify(boaster.evidence(), verify.Terms(now=NOW, dev_root=boaster.simulator.root_der))
+
+    assert [reject.code for reject in verdict.rejects] == ["K2"]
+    assert verdict.rung == 0

@@ -125,7 +125,9 @@ def opened(path: Path) -> tuple[BinaryIO, Header]:
     try:
         file = open(path, "rb")
     except OSError as error:
-        raise ConfigError(f"the backup {str(path)!r} cannot be read: {error.strerror}") from error
+        raise ConfigError(
+            f"the backup {str(path)!r} cannot be read: {error.strerror}", hint="check the path"
+        ) from error
     try:
         return file, read_header(file)
     except BaseException:

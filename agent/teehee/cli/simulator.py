@@ -92,7 +92,7 @@ def _made(seed: str, era: str, provider: str, compose: Path | None, fault: str) 
         app_compose = compose.read_bytes() if compose is not None else DEFAULT_COMPOSE
         return Simulator(_seed(seed), era=era, provider=provider, app_compose=app_compose, fault=fault)
     except OSError as error:
-        raise ConfigError(f"cannot read {str(error.filename)!r}: {error.strerror}") from error
+        raise ConfigError(f"cannot read {str(error.filename)!r}: {error.strerror}", hint="check the path") from error
 
 
 def _write(stand_in: "Simulator", folder: Path) -> None:
@@ -108,7 +108,7 @@ def _write(stand_in: "Simulator", folder: Path) -> None:
         (folder / "dev-root.pem").write_text(ssl.DER_cert_to_PEM_cert(stand_in.root_der))
         (folder / "collateral.json").write_text(json.dumps(stand_in.collateral(int(time.time()))))
     except OSError as error:
-        raise ConfigError(f"cannot write into {str(folder)!r}: {error.strerror}") from error
+        raise ConfigError(f"cannot write into {str(folder)!r}: {error.strerror}", hint="check the path") from error
 
 
 async def _run(stand_in: "Simulator", socket: Path | None, port: int) -> None:

@@ -18,7 +18,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from coincurve import PrivateKey, PublicKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -73,6 +74,25 @@ def claim_v0(purpose: str, public_key: bytes) -> bytes:
 def claim_v1(domain: str, algorithm: str, public_key: bytes) -> bytes:
     """What link 0 signs in v1."""
     return _lp(_V1 + b"-key-claim") + _lp(algorithm.encode()) + _lp(domain.encode()) + _lp(public_key)
+
+
+def claim_wallet(key_id: str, public_key: bytes) -> bytes:
+    """What a wallet without a chain signs itself: that the agent of this key id holds it."""
+    return f"teehee/wallet/v1:{key_id}:{public_key.hex()}".encode()
+
+
+def check_wallet(key_id: str, algorithm: str, public_key: bytes, signature: bytes) -> None:
+    """The wallet's own signature over its claim, so that nobody names a wallet they do not hold (7)."""
+    claim = claim_wallet(key_id, public_key)
+    try:
+        if algorithm == ED25519:
+            Ed25519PublicKey.from_public_bytes(public_key).verify(signature, claim)
+            return
+        if recover(claim, signature) == public_key:
+            return
+    except (InvalidSignature, ValueError):
+        pass
+    raise VerificationError("keychain.7", f"expected the wallet {public_key.hex()[:16]}… to sign for agent {key_id}")
 
 
 def issued(app_id: bytes, app_root: bytes) -> bytes:

@@ -283,6 +283,8 @@ class _Check:
             if key is None or key.public != public:
                 raise VerificationError("keys.1", f"no chain is given for the {name} key {public[:16]}…")
             if key.name == LEGACY.get(name):
+                algorithm = keychain.SECP256K1 if name == "evm" else keychain.ED25519
+                keychain.check_wallet(said.key_id, algorithm, bytes.fromhex(public), bytes.fromhex(key.link0))
                 self.facts.setdefault("unchained", []).append(name)
                 continue
             if f"/{said.key_id}/" not in key.name and "/app/" not in key.name:

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from teehee.evidence import address
+from teehee.evidence import address, keychain
 from teehee.tee import legacy
 from teehee.tee.guest import Algorithm, GuestAgent, Key
 from teehee.tee.legacy import Wallets
@@ -17,7 +17,7 @@ from teehee.tee.legacy import Wallets
 # What every agent has, and by which algorithm. The wallets are hers before she ever spends.
 AGENT_KEYS: Mapping[str, Algorithm] = {"log": "ed25519", "evm": "secp256k1", "solana": "ed25519"}
 CHANNEL = "owner-channel"
-LEGACY = "eliza-legacy"  # how the name of a wallet of Eliza's own recipe begins; nothing signs for it
+LEGACY = "eliza-legacy"  # how the name of a wallet of Eliza's own recipe begins; only the wallet itself signs for it
 
 
 def key_name(key_id: str, purpose: str, algorithm: str, number: int = 0) -> str:
@@ -88,9 +88,13 @@ class KeyRing:
         if key_id not in self._wallets:
             self._wallets[key_id] = legacy.wallets(await self.guest.derive_pem(self._salts[key_id]))
         wallets = self._wallets[key_id]
+        evm, solana = wallets.evm_public, wallets.solana_public
+        by_evm = keychain.sign(wallets.evm_key, keychain.claim_wallet(key_id, evm))
+        seed = Ed25519PrivateKey.from_private_bytes(wallets.solana_seed)
+        by_solana = seed.sign(keychain.claim_wallet(key_id, solana))
         return {
-            "evm": PublicHalf(f"{LEGACY}/evm", "secp256k1", wallets.evm_public, ()),
-            "solana": PublicHalf(f"{LEGACY}/solana", "ed25519", wallets.solana_public, ()),
+            "evm": PublicHalf(f"{LEGACY}/evm", "secp256k1", evm, (by_evm,)),
+            "solana": PublicHalf(f"{LEGACY}/solana", "ed25519", solana, (by_solana,)),
         }
 
     async def backup_key(self, salt: bytes) -> tuple[bytes, bytes]:
