@@ -31,7 +31,7 @@ def refused(
     return caught.value.reason
 
 
-def with_part(**changes: str) -> Submission:
+def with_part(**changes: Any) -> Submission:
     return replace(REPLY, parts=(replace(PART, **changes),))
 
 
@@ -179,10 +179,12 @@ def test_every_change_of_a_policy_changes_its_hash() -> None:
         Policy(text_limit=4001),
         Policy(posts_per_day={"x.post": 1}),
         Policy(posts_per_day={"x.post": 2}),
+        Policy(verbs={"telegram": ("telegram.send_message",)}),
+        Policy(owners=("telegram:1",)),
     ]
 
     assert len({one.hash for one in [BASE, *changed]}) == len(changed) + 1
-    assert len(fields(Policy)) == 4, "a new rule of the policy belongs into this test"
+    assert len(fields(Policy)) == 6, "a new rule of the policy belongs into this test"
 
 
 def test_the_same_policy_has_the_same_hash_in_any_order() -> None:

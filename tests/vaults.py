@@ -20,6 +20,7 @@ from teehee.vault.core import Core
 from teehee.vault.doors import Doors
 from teehee.vault.owner import OwnerDesk
 from teehee.vault.owner_door import OwnerDoor
+from teehee.vault.platform_door import PlatformDoor
 from teehee.vault.public_door import PublicDoor
 from teehee.wire import boot
 from teehee.wire.client import Client
@@ -44,11 +45,12 @@ def configure(agents: Iterable[AgentConfig], secrets: Mapping[str, str] | None =
 
 
 def witness(
-    event: str = "e1", *, agent: str = "agent-ada", source: str = "web", room: str = "room", principal: str = ""
-) -> Json:
+    event: str = "e1", *, agent: str = "agent-ada", source: str = "web", room: str = "room", principal: str = "",
+    kind: str = "message",
+) -> Json:  # fmt: skip
     """The gate saw someone say something."""
     digest = hashlib.sha256(event.encode()).hexdigest()
-    return asdict(Witness(agent, source, event, principal or f"principal-of-{event}", room, "message", digest))
+    return asdict(Witness(agent, source, event, principal or f"principal-of-{event}", room, kind, digest))
 
 
 def reply(
@@ -89,7 +91,7 @@ class Vault:
         self.methods = {
             "owner": OwnerDoor(self.core, desk, self._push, self._nothing_to_open).methods(),
             "mind": doors.mind(),
-            "gate": doors.gate(),
+            "gate": doors.gate() | PlatformDoor(self.core, self._push).methods(),
             "public": PublicDoor(self.core).methods(),
         }
 

@@ -31,6 +31,13 @@ KeyId = Annotated[str, text("a key id of 1 to 64 letters, digits, '.', '_' or '-
 Name = text("a name of 1 to 128 letters, digits and any of '._:/-'", r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 # 32 bytes for Ed25519 and X25519, 33 or 65 for secp256k1, 91 for a P-256 key with its algorithm.
 PublicKey = text("a public key of 32 to 128 bytes in lower-case hex", r"(?:[0-9a-f]{2}){32,128}")
+OwnerName = Annotated[
+    str,
+    text(
+        "an owner's public key in lower-case hex, or the platform id of one the policy names",
+        r"(?:[0-9a-f]{2}){32,128}|[a-z]{1,32}:[0-9]{1,20}",
+    ),
+]
 PublicKeys = Annotated[Mapping[str, str], named(Name, PublicKey)]
 Uuid = Annotated[str, text("a lower-case UUID", r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")]
 Verb = Annotated[str, text("a verb such as 'telegram.send_message'", r"(?=.{3,64}\Z)[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)+")]
@@ -79,11 +86,11 @@ class Outcome(_Common):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop(_Common):
-    """An owner halted the agent, by a signed request with this sequence number."""
+    """An owner halted the agent: by a signed request of this sequence number, or by a witnessed word (0)."""
 
     type: ClassVar[str] = "stop"
 
-    by: Annotated[str, PublicKey]
+    by: OwnerName
     seq: Count
 
 
@@ -93,7 +100,7 @@ class Resume(_Common):
 
     type: ClassVar[str] = "resume"
 
-    by: Annotated[str, PublicKey]
+    by: OwnerName
     seq: Count
 
 

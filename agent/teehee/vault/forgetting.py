@@ -30,12 +30,14 @@ def forget(ledger: Ledger, agent: str, principal: str, at: int) -> Forgotten | N
             ledger.settle(Outcome(effect, EXPIRED, "forgotten"), at)
         ledger.db.execute(
             "UPDATE effects SET event='', room='', payload=x'', digest='', salt=x'', budget='', person=NULL,"
-            " forgotten_at=? WHERE id=?",
+            " reference='', forgotten_at=? WHERE id=?",
             (at, effect),
         )
     gone = ledger.db.execute("DELETE FROM events WHERE agent=? AND principal=?", (agent, principal)).rowcount
     for room in rooms:
         ledger.db.execute("DELETE FROM budgets WHERE key_id=? AND name=?", (identity.key_id, f"replies/{room}"))
+    mine = "SELECT id FROM effects WHERE agent=?"
+    ledger.db.execute(f"DELETE FROM choices WHERE principal=? AND effect IN ({mine})", (principal, agent))
     ledger.people.destroy(identity.key_id, principal)
     if not gone and not effects:
         return None

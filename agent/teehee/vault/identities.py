@@ -1,6 +1,7 @@
 """Who the agents are: minted once, pinned for good, checked against the keys at every start."""
 
 import json
+import re
 import secrets
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -12,8 +13,10 @@ from teehee.vault import policy as policies
 from teehee.vault.keyring import KeyRing
 from teehee.vault.seal import Seal
 from teehee.wire.messages import AgentConfig, Identity
+from teehee.wire.strict import Malformed
 
 Row = tuple[str, str, str, str, str, str, int, int, int, str, bytes | None, str]
+ACCOUNT = re.compile(r"[a-z][a-z0-9_]{1,31}:[0-9]{1,20}")
 COLUMNS = "slot, agent, name, key_id, log_key, policy, epoch, stopped, log, keys, salt, package"
 
 
@@ -170,6 +173,23 @@ class Identities:
         self.db.execute("UPDATE identities SET stopped=? WHERE agent=?", (int(stopped), agent))
         self.agents[agent] = replace(found, identity=replace(found.identity, stopped=stopped))
         return self.agents[agent]
+
+    def accounts(self, key_id: str) -> dict[str, str]:
+        """The agent's accounts by platform, each by the platform's own number."""
+        (accounts,) = self.db.execute("SELECT accounts FROM identities WHERE key_id=?", (key_id,)).fetchone()
+        return dict(json.loads(accounts))
+
+    def set_account(self, agent: str, platform: str, account: str) -> bool:
+        """Records an account, inside the caller's transaction; False when it is known. Raises Malformed."""
+        key_id = self.get(agent).identity.key_id
+        if not ACCOUNT.fullmatch(f"{platform}:{account}"):
+            raise Malformed("account: expected a platform's name and a number")
+        known = self.accounts(key_id)
+        if known.get(platform) == account:
+            return False
+        told = json.dumps({**known, platform: account}, sort_keys=True)
+        self.db.execute("UPDATE identities SET accounts=? WHERE key_id=?", (told, key_id))
+        return True
 
     def reread(self) -> None:
         """Takes the records as they stand in the database: a transaction that changed one may have been undone."""

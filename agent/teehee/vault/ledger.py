@@ -10,10 +10,11 @@ import os
 import re
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from teehee.errors import Refused
-from teehee.evidence import leaf
+from teehee.evidence import canonical, leaf
 from teehee.vault import budget, policy
 from teehee.vault.actionlog import ActionLog
 from teehee.vault.identities import Agent, Identities
@@ -23,6 +24,7 @@ from teehee.wire.messages import (
     DELIVERED,
     EXPIRED,
     OUTCOMES,
+    SCHEDULE,
     UNKNOWN,
     Effect,
     Outcome,
@@ -33,9 +35,12 @@ from teehee.wire.messages import (
 )
 from teehee.wire.strict import Malformed
 
-COLUMNS = "id, seq, agent, source, event, part, verb, room, payload, leaf, at, state, salt, person, forgotten_at"
+COLUMNS = (
+    "id, seq, agent, source, event, part, verb, room, payload, leaf, at, state, salt, choices, person, forgotten_at"
+)
 OPEN = ("due", "sending")
 DETAIL = re.compile(r"[!-~]{0,64}")
+REFERENCE = re.compile(r"[!-~]{0,128}")
 ROWS_LIMIT = 500
 
 
@@ -65,8 +70,8 @@ class Ledger:
 
     # -- intents
 
-    def submit(self, wanted: Submission, at: int) -> tuple[list[Effect], bool]:
-        """The committed effects of `wanted`, and whether they are new.
+    def submit(self, wanted: Submission, at: int, by: str = "mind") -> tuple[list[Effect], bool]:
+        """The committed effects of `wanted`, and whether they are new. `by` is the process that asks.
 
         The same submission again gives the same effects. Raises Refused, naming the rule.
         """
@@ -79,9 +84,10 @@ class Ledger:
         if known and not wanted.event:
             raise Refused("base.key-used", "this key names another post, which was committed")
         witnessed = self._witnessed(wanted)
-        policy.check(agent.policy, wanted, witnessed, stopped=agent.identity.stopped)
+        policy.check(agent.policy, wanted, witnessed, stopped=agent.identity.stopped, by=by)
         person = self.people.number(agent.identity.key_id, witnessed.principal) if witnessed else None
-        effects = [self._intend(agent, wanted, number, at, person) for number in range(len(wanted.parts))]
+        kind = witnessed.kind if witnessed else SCHEDULE
+        effects = [self._intend(agent, wanted, number, at, person, kind) for number in range(len(wanted.parts))]
         if wanted.event:
             self.db.execute(
                 "UPDATE events SET answered_at=? WHERE agent=? AND source=? AND event=?",
@@ -91,17 +97,20 @@ class Ledger:
 
     def _witnessed(self, wanted: Submission) -> policy.Witnessed | None:
         row = self.db.execute(
-            "SELECT room, answered_at, principal FROM events WHERE agent=? AND source=? AND event=?",
+            "SELECT room, answered_at, principal, kind FROM events WHERE agent=? AND source=? AND event=?",
             (wanted.agent, wanted.source, wanted.event),
         ).fetchone()
-        return None if row is None else policy.Witnessed(row[0], row[1] is not None, row[2])
+        return None if row is None else policy.Witnessed(row[0], row[1] is not None, row[2], row[3])
 
-    def _intend(self, agent: Agent, wanted: Submission, number: int, at: int, person: int | None) -> Effect:
+    def _intend(
+        self, agent: Agent, wanted: Submission, number: int, at: int, person: int | None, kind: str
+    ) -> Effect:  # fmt: skip
         identity, part = agent.identity, wanted.parts[number]
         effect = effect_id(identity.key_id, wanted.source, wanted.event, wanted.key, number)
-        reference = self._reserve(agent, wanted, part, at)
+        reference = self._reserve(agent, kind, part, at)
         salt = os.urandom(16)
-        digest = hashlib.sha256(part.text.encode()).hexdigest()
+        payload = payload_of(part)
+        digest = hashlib.sha256(payload).hexdigest()
         index = self.log.append(
             identity.log,
             leaf.Intent(
@@ -112,30 +121,46 @@ class Ledger:
                 verb=part.verb,
                 room=leaf.commit("room", salt, part.room.encode()),
                 event=leaf.commit("event", salt, wanted.event.encode()) if wanted.event else "",
-                payload=leaf.commit("payload", salt, part.text.encode()),
+                payload=leaf.commit("payload", salt, payload),
                 policy=identity.policy_hash,
                 budget=reference.partition("/")[2].partition("/")[0],
             ),
         )
         done = self.db.execute(
             "INSERT INTO effects"
-            " (id, agent, source, event, part, verb, room, payload, digest, salt, leaf, budget, epoch, at, person)"
-            " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            " (id, agent, source, event, part, verb, room, payload, digest, salt, leaf, budget, epoch, at, person,"
+            " choices) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (effect, identity.agent, wanted.source, wanted.event, number, part.verb, part.room,
-             self._sealed_for(person).seal("effects", effect, 1, part.text.encode()), digest, salt, index, reference,
-             identity.epoch, at, person),
+             self._sealed_for(person).seal("effects", effect, 1, payload), digest, salt, index, reference,
+             identity.epoch, at, person, len(part.choices)),
         )  # fmt: skip
         return Effect(
             effect, done.lastrowid or 0, identity.agent, wanted.source, wanted.event, number, part.verb, part.room,
-            part.text, index, at, "due", salt.hex(),
+            part.text, index, at, "due", salt.hex(), part.choices,
         )  # fmt: skip
 
-    def _reserve(self, agent: Agent, wanted: Submission, part: Part, at: int) -> str:
+    def _reserve(self, agent: Agent, kind: str, part: Part, at: int) -> str:
         key_id = agent.identity.key_id
-        if wanted.event:
+        if kind != SCHEDULE:
             return budget.reserve(self.db, key_id, f"replies/{part.room}", agent.policy.replies_per_room_minute, at)
         cap = agent.policy.posts_per_day.get(part.verb, 0)
         return budget.reserve(self.db, key_id, f"posts/{part.verb}", cap, at, length_ms=86_400_000)
+
+    # -- sinks that have no fence: marked before the call, so that nobody makes it twice
+
+    def mark_sending(self, effects: Sequence[str]) -> list[str]:
+        """Marks these as on their way; those that were due and may leave, the others are not to be sent."""
+        taken = []
+        for effect in effects:
+            row = self.db.execute("SELECT agent, state FROM effects WHERE id=?", (effect,)).fetchone()
+            if row is not None and row[1] == "due" and self._may_leave(row[0]):
+                self.db.execute("UPDATE effects SET state='sending' WHERE id=?", (effect,))
+                taken.append(effect)
+        return taken
+
+    def unmark_sending(self, effect: str) -> None:
+        """It certainly did not leave: it is due again."""
+        self.db.execute("UPDATE effects SET state='due' WHERE id=? AND state='sending'", (effect,))
 
     # -- outcomes
 
@@ -148,6 +173,8 @@ class Ledger:
             raise Refused("base.outcome-unknown", f"no outcome {outcome.state[:32]!r}")
         if not DETAIL.fullmatch(outcome.detail):
             raise Malformed("detail: expected at most 64 printable ASCII characters without spaces")
+        if not REFERENCE.fullmatch(outcome.reference):
+            raise Malformed("reference: expected at most 128 printable ASCII characters without spaces")
         row = self.db.execute(
             "SELECT seq, agent, source, event, state, budget, epoch FROM effects WHERE id=?", (outcome.id,)
         ).fetchone()
@@ -169,8 +196,8 @@ class Ledger:
             ),
         )
         self.db.execute(
-            "UPDATE effects SET state=?, detail=?, outcome_leaf=?, settled_at=? WHERE id=?",
-            (outcome.state, outcome.detail, index, at, outcome.id),
+            "UPDATE effects SET state=?, detail=?, outcome_leaf=?, settled_at=?, reference=? WHERE id=?",
+            (outcome.state, outcome.detail, index, at, outcome.reference, outcome.id),
         )
         # What may have left counts as having left: only a certain failure gives the budget back.
         budget.settle(self.db, identity.key_id, reference, spent=outcome.state in (DELIVERED, UNKNOWN))
@@ -222,7 +249,7 @@ class Ledger:
             row = self.db.execute(f"SELECT {COLUMNS} FROM effects WHERE id=?", (wanted,)).fetchone()
             if row is None:
                 return found
-            if row[14] is not None:
+            if row[15] is not None:
                 raise Refused("base.forgotten", "this was answered, and forgotten at that person's wish")
             found.append(self._effect(row))
 
@@ -271,6 +298,13 @@ class Ledger:
         (effects,) = self.db.execute("SELECT COUNT(*) FROM effects WHERE agent=? AND at>=?", (agent, since)).fetchone()
         return events, effects
 
+    def referred(self, agent: str, reference: str) -> Effect | None:
+        """The effect that a platform knows by this name."""
+        row = self.db.execute(
+            f"SELECT {COLUMNS} FROM effects WHERE agent=? AND reference=? AND reference!=''", (agent, reference)
+        ).fetchone()
+        return None if row is None else self._effect(row)
+
     def receipt_row(self, effect: str) -> tuple[str, int, int | None, str, int]:
         """Where an effect stands in the log: (agent, intent leaf, outcome leaf or None, state, forgotten at or 0)."""
         row = self.db.execute(
@@ -286,19 +320,43 @@ class Ledger:
 
     def _effect(self, row: Sequence[Any]) -> Effect:
         """The columns are the fields, in order, then whose it is; only the payload is sealed."""
-        *values, person, _ = row
+        *values, choices, person, _ = row
         opened = self._sealed_for(person).open("effects", row[0], 1, row[8]) if row[12] else b""  # forgotten: no salt
-        values[8] = opened.decode()
         values[12] = row[12].hex()
-        return Effect(*values)
+        if not (choices and opened):
+            values[8] = opened.decode()
+            return Effect(*values)
+        said = json.loads(opened)
+        values[8] = said["text"]
+        return replace(Effect(*values), choices=tuple(said["choices"]))
+
+    def principal_of(self, effect: Effect) -> str:
+        """Whose event an effect answers; "" when nobody asked, or nobody knows any more."""
+        row = self.db.execute(
+            "SELECT principal FROM events WHERE agent=? AND source=? AND event=?",
+            (effect.agent, effect.source, effect.event),
+        ).fetchone()
+        return "" if row is None else str(row[0])
+
+    def who_may_press(self, effect: str) -> str:
+        """For whom the buttons of an effect are."""
+        row = self.db.execute("SELECT payload, person FROM effects WHERE id=?", (effect,)).fetchone()
+        return str(json.loads(self._sealed_for(row[1]).open("effects", effect, 1, row[0]))["who"])
 
     def _sealed_for(self, person: int | None) -> Seal:
         """What nobody asked for is sealed under the vault's own key, all else under a key of the person it answers."""
         return self.seal if person is None else self.people.seal(person)
 
 
+def payload_of(part: Part) -> bytes:
+    """The bytes a leaf commits to: the words; with buttons, the canonical JSON of words, buttons and whose they are."""
+    if not part.choices:
+        return part.text.encode()
+    return canonical.canonical({"choices": list(part.choices), "text": part.text, "who": part.who})
+
+
 def _same(known: Sequence[Effect], parts: Sequence[Part]) -> bool:
-    return [(e.verb, e.room, e.text) for e in known] == [(p.verb, p.room, p.text) for p in parts]
+    return [(e.verb, e.room, e.text, e.choices) for e in known] == [(p.verb, p.room, p.text, p.choices) for p in parts]
 
 
 def effect_id(key_id: str, source: str, event: str, key: str, number: int) -> str:

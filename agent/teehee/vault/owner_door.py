@@ -7,6 +7,7 @@ from typing import Any
 
 from teehee.errors import Refused
 from teehee.evidence import leaf
+from teehee.vault import brake
 from teehee.vault.core import Core
 from teehee.vault.doors import Push
 from teehee.vault.identities import Agent
@@ -126,27 +127,13 @@ class OwnerDoor:
 
     async def _set_stopped(self, envelope: Envelope, request: Request, *, stopped: bool) -> Json:
         agents = strict.parse(_Agents, request.params).agents or tuple(self.core.identities.agents)
-        kind = leaf.Stop if stopped else leaf.Resume
 
-        def write() -> list[Agent]:
+        def write() -> list[Identity]:
             self.desk.take_number(envelope.key, request.seq)
-            now = self.core.now_ms()
-            written = []
-            known = [self.core.identities.get(agent) for agent in dict.fromkeys(agents)]
-            for agent in known:
-                if agent.identity.stopped == stopped:
-                    continue
-                changed = self.core.identities.set_stopped(agent.identity.agent, stopped)
-                identity = changed.identity
-                entry = kind(agent=identity.key_id, at=now, epoch=identity.epoch, by=envelope.key, seq=request.seq)
-                self.core.log.append(identity.log, entry)
-                written.append(changed)
-            return written
+            return brake.turn(self.core, agents, envelope.key, request.seq, stopped=stopped)
 
-        changed = [agent.identity for agent in await self.core.commit.run(write)]
-        for identity in changed:
-            self.push("gate", "agent.stopped" if stopped else "agent.resumed", {"agent": identity.agent})
-            log("agent_stopped" if stopped else "agent_resumed", agent=identity.name)
+        changed = await self.core.commit.run(write)
+        brake.tell(self.push, changed, stopped=stopped)
         return {"changed": [identity.name for identity in changed]}
 
     async def _secret_set(self, envelope: Envelope, request: Request) -> Json:

@@ -76,4 +76,14 @@ MIGRATIONS = (
     ALTER TABLE effects ADD COLUMN person INTEGER;
     ALTER TABLE effects ADD COLUMN forgotten_at INTEGER;
     """,
+    """
+    ALTER TABLE identities ADD COLUMN accounts TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE effects ADD COLUMN choices INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE effects ADD COLUMN reference TEXT NOT NULL DEFAULT '';
+    CREATE INDEX effects_by_reference ON effects (agent, reference) WHERE reference != '';
+    CREATE TABLE choices (
+        effect TEXT NOT NULL, principal TEXT NOT NULL, option INTEGER NOT NULL, event TEXT NOT NULL,
+        at INTEGER NOT NULL, PRIMARY KEY (effect, principal)
+    ) WITHOUT ROWID;
+    """,
 )

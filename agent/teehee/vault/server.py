@@ -10,6 +10,7 @@ from teehee.vault.doors import Doors
 from teehee.vault.log import log
 from teehee.vault.owner import OwnerDesk
 from teehee.vault.owner_door import OwnerDoor
+from teehee.vault.platform_door import PlatformDoor
 from teehee.vault.public_door import PublicDoor
 from teehee.vault.retention import Retention
 from teehee.wire import boot, child, failpoints, paths, strict
@@ -52,7 +53,7 @@ async def serve(settings: boot.VaultBoot, life: child.Life) -> None:
     roles = {
         "owner": owner.methods(),
         **({} if settings.isolated else {"mind": doors.mind()}),
-        "gate": doors.gate(),
+        "gate": doors.gate() | PlatformDoor(core, push).methods(),
         "public": PublicDoor(core).methods(),
     }
     for role, methods in roles.items():

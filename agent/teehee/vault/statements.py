@@ -144,7 +144,7 @@ class Statements:
             policy_hash=identity.policy_hash,
             keys=keys,
             addresses=await self.ring.addresses(identity.key_id),
-            accounts={},
+            accounts=self.identities.accounts(identity.key_id),
             log_origin=identity.origin,
             log_size=self.log.size(identity.log),
             log_root=self.log.root(identity.log).hex(),

@@ -8,6 +8,11 @@ Json = Any
 
 DELIVERED, FAILED, UNKNOWN, EXPIRED = "delivered", "failed", "unknown", "expired"
 OUTCOMES = frozenset({DELIVERED, FAILED, UNKNOWN, EXPIRED})
+# What kinds of events there are: who may answer them is policy (vault/policy.py). Those not named here have no answer.
+MESSAGE, CHOICE, SCHEDULE = "message", "choice", "schedule"  # the mind answers
+COMMAND = "command"  # the gate answers, in code
+HEARD, EDIT, REACTION, MOVED = "heard", "edit", "reaction", "moved"  # remembered only
+ANYONE, ASKER, OWNER = "anyone", "asker", "owner"  # who may press a button
 ABOUT = "x-teehee-message"  # the header that says for which message the mind asks a model
 
 
@@ -47,18 +52,25 @@ class Event:
     at: int
     name: str = ""  # a display name: data for the prompt, never authority
     room_type: str = "DM"  # Eliza's ChannelType
+    message: str = ""  # the platform's own name of the message, where an event is about one that may come again
+    content: Mapping[str, Json] = field(default_factory=dict, hash=False)  # more of Eliza's Content
 
     def to_json(self) -> dict[str, Json]:
-        return flat(self)
+        told = flat(self)
+        if not self.content:
+            del told["content"]
+        return told
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One platform call the mind asks for."""
+    """One platform call the mind asks for. `choices` are buttons under the text, `who` may press them."""
 
     verb: str
     room: str
     text: str
+    choices: tuple[str, ...] = ()
+    who: str = ASKER
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +109,7 @@ class Effect:
     at: int
     state: str
     salt: str
+    choices: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
         return flat(self)
@@ -104,11 +117,15 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How the gate's delivery of one effect ended; `detail` is a short code for people who look it up."""
+    """How the gate's delivery of one effect ended; `detail` is a short code for people who look it up.
+
+    `reference` is the platform's name of what was sent, so that people can ask for the receipt of it.
+    """
 
     id: str
     state: str
     detail: str = ""
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
