@@ -93,7 +93,7 @@ def test_a_plugin_imports_only_the_contract_and_itself() -> None:
             continue
         for item in imports(tree):
             ours = item.split(".")[0].startswith("teehee")
-            allowed = item.split(".")[0] == own or item.startswith(("teehee.plugin", "teehee.wire"))
+            allowed = item.split(".")[0] == own or item.startswith(("teehee.plugin", "teehee.connector", "teehee.wire"))
             if ours and not allowed:
                 wrong.append(f"{path.relative_to(ROOT)} imports {item}")
 

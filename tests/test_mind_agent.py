@@ -15,7 +15,7 @@ from teehee import registry
 from teehee.character.model import Character
 from teehee.mind import models
 from teehee.mind.agent import Agent, open_agent
-from teehee.plugin import Plugin, Result, Turn, action
+from teehee.plugin import Plugin, Result, Turn, Verb, action
 from teehee.wire import boot
 
 Json = Any
@@ -63,7 +63,7 @@ def shelf() -> Iterator[None]:
         garden=Plugin("garden", "", actions=[water], settings=Garden),
         clock=Plugin("clock", "", services=[keep_time]),
         flood=Plugin("flood", "", actions=[flood]),
-        sender=Plugin("sender", "", effects=["x.post"]),
+        sender=Plugin("sender", "", effects=[Verb("x.post")]),
     )
     sys.modules[module.__name__] = module
     yield

@@ -8,6 +8,7 @@ from functools import lru_cache
 from hashlib import sha1
 from urllib.parse import quote
 
+PLATFORMS = ("telegram",)
 UUID_SHAPE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -22,6 +23,15 @@ def string_to_uuid(text: str | int) -> str:
     digest[6] &= 0x0F  # version nibble 0: Eliza's own mark
     text = digest.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def platform_base(named: str) -> str:
+    """What Eliza makes its UUIDs of, for a person or room of a platform it knows: the platform's bare number.
+
+    `telegram:1234` is 1234, and the topic `telegram:-100/7` is -100-7 (plugin-telegram 1.6); any other name is whole.
+    """
+    platform, _, number = named.partition(":")
+    return number.replace("/", "-") if platform in PLATFORMS else named
 
 
 @lru_cache(maxsize=8192)  # rooms and people come again with every message

@@ -20,7 +20,7 @@ from teehee.wire.messages import Part
 
 __all__ = [
     "Action", "Character", "Evaluator", "Knowledge", "Line", "Message", "Part", "Plugin", "Provided", "Provider",
-    "Recall", "Result", "Spoken", "State", "Turn", "action", "evaluator", "provider",
+    "Recall", "Result", "Spoken", "State", "Turn", "Verb", "action", "evaluator", "provider",
 ]  # fmt: skip
 
 Json = Any
@@ -40,6 +40,8 @@ class Message:
     source: str
     room_type: str
     at: datetime
+    kind: str = "message"  # or `choice`, a button that was pressed; or `schedule`, when nobody said anything
+    content: Mapping[str, Json] = field(default_factory=dict)  # more of Eliza's Content, as the platform told it
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +125,16 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What an action did: words for the room, data for later steps, effects for the vault to judge."""
+    """What an action did: words for the room, data for later steps, effects for the vault to judge.
+
+    `choices` are buttons under the words, `who` may press them: the asker, an owner, anyone.
+    """
 
     text: str = ""
     data: Mapping[str, Json] = field(default_factory=dict)
     effects: tuple[Part, ...] = ()
+    choices: tuple[str, ...] = ()
+    who: str = "asker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +188,28 @@ class Evaluator:
     fits: Fits | None = None
 
 
+def _never(character: Character) -> int:
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A platform call the plugin's words may become, such as `telegram.send_message`; its first part is the source.
+
+    `limit` is the longest text, in UTF-16 units. `posts_per_day` says how many a character's own schedule asks for
+    unprompted. `buttons` says that choices can be shown under it.
+    """
+
+    name: str
+    limit: int = 4000
+    buttons: bool = False
+    posts_per_day: Callable[[Character], int] = _never
+
+    @property
+    def source(self) -> str:
+        return self.name.partition(".")[0]
+
+
 Service = Callable[[Character, Mapping[str, str]], AbstractAsyncContextManager[object]]
 ModelHandler = Callable[[Sequence[Mapping[str, str]]], Awaitable[str]]
 EventHandler = Callable[[Mapping[str, Json]], Awaitable[None]]
@@ -202,7 +231,7 @@ class Plugin:
     routes: Sequence[object] = ()
     events: Mapping[str, Sequence[EventHandler]] = field(default_factory=dict)
     priority: int = 0
-    effects: Sequence[str] = ()
+    effects: Sequence[Verb] = ()  # of one source, the first is how a reply is said
     connector: str = ""
 
 

@@ -88,6 +88,10 @@ class Settings(BaseModel):
     model_tokens_per_user: int = Field(800_000, ge=0, le=CAP, description="of these, for one person; the same default")
     model_tokens_per_room: int = Field(800_000, ge=0, le=CAP, description="of these, in one room; the same default")
     model_tokens_in_all: int = Field(0, ge=0, le=CAP, description="tokens a day for all agents together; 0: no cap")
+    owners: str = Field(
+        "", description="platform ids of people who may stop the agent from there, such as telegram:1234"
+    )
+    public_url: str = Field("", description="where people reach the web page, for links in what is said elsewhere")
     replies_per_minute: int = Field(60, ge=0, description="replies one room may get in a minute")
     rooms_in_parallel: int = Field(64, ge=1, le=1024, description="rooms answered at the same time")
     guest: str = Field(

@@ -12,7 +12,10 @@ import uvicorn
 
 from teehee.errors import ConfigError, Refused
 from teehee.gate import costs, minds
+from teehee.gate.alarms import Alarms
 from teehee.gate.collateral import Collateral
+from teehee.gate.connectors.office import GateOffice
+from teehee.gate.connectors.running import running
 from teehee.gate.connectors.terminal import TerminalConnector
 from teehee.gate.conversation import Conversation, made_of
 from teehee.gate.doorway import Doorway
@@ -65,7 +68,10 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
         note, erase = (None, None) if spend is None else (spend.note, spend.forget)
         doorway = Doorway(vault, mind, frozenset(face.agent for face in settings.faces), note, erase, counts)
         conversation = Conversation(doorway, mailroom, mind, faces)
-        methods = TerminalConnector(conversation, public, url, settings.trust, _spent(settings, spend)).methods()
+        alarms = Alarms(life.tell)
+        methods = TerminalConnector(
+            conversation, public, url, settings.trust, _spent(settings, spend), alarms
+        ).methods()
         terminal = Server("terminal", paths.socket_in(folder, "terminal"), methods, log.info)
         await terminal.start()
         stack.push_async_callback(terminal.close)
@@ -74,7 +80,7 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
         evidence = Evidence(conversation, public, Collateral(settings.collateral, settings.pccs))
         page = ChatPage(conversation, api, settings.trust)
         hosts = LOOPBACK if settings.host in ("127.0.0.1", "localhost", "::1") else None
-        health = Health(doorway, mailroom, faces)
+        health = Health(doorway, mailroom, faces, alarms)
         status = Status(health, counts, faces, settings.trust, settings.metrics_token_hash, open=hosts is not None)
         signals = Signals(conversation, api)
         site = routes(api, page, About(conversation, api, public), evidence, signals, status)
@@ -83,6 +89,13 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
         for way, rules in _ways_out(settings).items():
             await _let_out(stack, way, Egress(rules, credentials, spend, counts))
         life.ready(url=url)
+        by_agent = {face.agent: face for face in settings.faces}
+
+        def office_of(one: boot.ConnectorBoot) -> GateOffice:
+            face, shown = by_agent[one.agent], settings.public_url
+            return GateOffice(face, one.plugin, doorway, mailroom, public, alarms.tell, trust=settings.trust, url=shown)
+
+        await stack.enter_async_context(running(settings.connectors, office_of, counts))
         await life.draining.wait()
         doorway.closed = life.is_alone or not life.stopping.is_set()  # stopped undrained: another gate takes over
         if life.is_alone:

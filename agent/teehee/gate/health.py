@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from teehee.errors import Unavailable
+from teehee.gate.alarms import Alarms
 from teehee.gate.doorway import Doorway
 from teehee.gate.mailroom import Mailroom
 from teehee.wire.boot import Face
@@ -22,6 +23,7 @@ class Report:
     links: Mapping[str, bool]
     stopped: Sequence[str] = ()
     mind: Mapping[str, Json] = field(default_factory=dict)  # what it said of itself
+    alarms: Sequence[Mapping[str, str]] = ()  # open, though people may still talk here
 
     @property
     def ready(self) -> bool:
@@ -29,16 +31,18 @@ class Report:
 
     def to_json(self) -> Json:
         reasons = [{"code": code, "message": message} for code, message in self.reasons]
-        return {"ready": self.ready, "reasons": reasons, "stopped": list(self.stopped)}
+        told = {"ready": self.ready, "reasons": reasons, "stopped": list(self.stopped)}
+        return told | ({"alarms": list(self.alarms)} if self.alarms else {})
 
 
 class Health:
     """Looks at the other two processes from the gate."""
 
-    def __init__(self, doorway: Doorway, mailroom: Mailroom, faces: Mapping[str, Face]) -> None:
+    def __init__(self, doorway: Doorway, mailroom: Mailroom, faces: Mapping[str, Face], alarms: Alarms) -> None:
         self.doorway = doorway
         self.mailroom = mailroom
         self.faces = faces
+        self.alarms = alarms
 
     async def look(self) -> Report:
         """What is so just now; takes at most some seconds, whatever hangs."""
@@ -57,7 +61,7 @@ class Health:
                 reasons.append(("mind-without-vault", "the mind has no connection to the vault"))
         stopped = [slug for slug, face in self.faces.items() if face.agent in self.mailroom.stopped]
         links = {name: answer is not None for name, answer in said.items()}
-        return Report(tuple(reasons), links, stopped, mind or {})
+        return Report(tuple(reasons), links, stopped, mind or {}, self.alarms.of())
 
 
 async def _asked(name: str, link: Client, reasons: list[tuple[str, str]]) -> Json | None:

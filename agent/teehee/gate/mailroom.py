@@ -7,7 +7,7 @@ vault, so a restart of the gate loses nothing and a repeated pull shows nothing 
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,7 @@ class Mailroom:
         self.counts = counts or Counts()
         self.stopped: set[str] = set()
         self.drafts = Drafts()
+        self.couriers: dict[Room, Callable[[Sequence[Effect]], None]] = {}  # by (agent, source)
         self._events: dict[Key, set[asyncio.Future[Answer]]] = defaultdict(set)
         self._rooms: dict[Room, set[asyncio.Future[None]]] = defaultdict(set)
         self._reports: set[asyncio.Task[None]] = set()
@@ -61,6 +62,8 @@ class Mailroom:
                 self.counts.answered(*key)
                 self._wake(key, Answer(tuple(group)))
                 self._stir((key[0], group[0].room))
+                if courier := self.couriers.get(key[:2]):
+                    courier(group)
 
     def ended(self, ended: Ended) -> None:
         """A turn ended with nothing to show, or will be tried again later."""

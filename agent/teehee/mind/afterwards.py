@@ -7,6 +7,7 @@ from typing import Any
 
 from teehee.errors import Unavailable
 from teehee.log import get_logger
+from teehee.mind import saying
 from teehee.mind import turn as turns
 from teehee.mind.agent import Agent
 from teehee.store.mind_store import Memory, MindStore, Row
@@ -96,7 +97,8 @@ class Afterwards:
 
         def write() -> None:
             for effect in delivered:
-                self.store.remember(_memory(agent, done.row, effect))
+                if saying.in_words(agent.answering(effect.source), effect.verb):
+                    self.store.remember(_memory(agent, done.row, effect))
             self.store.close_row(done.row.seq, "done")
             self.desk.records.finish(self.store, agent, done.row, "", done.settled)
             failpoints.hit("mind.outcome.before-commit")

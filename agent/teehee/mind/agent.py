@@ -11,11 +11,12 @@ from pydantic import ValidationError
 
 from teehee import registry
 from teehee.character.model import Character
+from teehee.character.names import plain_name
 from teehee.errors import PluginError
 from teehee.log import get_logger
-from teehee.mind import models
+from teehee.mind import models, saying
 from teehee.mind.state import StateComposer
-from teehee.plugin import Action, Evaluator, EventHandler, Plugin
+from teehee.plugin import Action, Evaluator, EventHandler, Plugin, Verb
 from teehee.wire import boot
 
 Json = Any
@@ -40,6 +41,11 @@ class Agent:
     package: str = ""  # hash of the redacted character
     plugins: tuple[str, ...] = ()
     model: Mapping[str, Json] = field(default_factory=dict)  # which one, and its settings
+    verbs: Mapping[str, tuple[Verb, ...]] = field(default_factory=dict)  # by the source of what they answer
+
+    def answering(self, source: str) -> tuple[Verb, ...]:
+        """The verbs that may answer an event of this source; the first says words."""
+        return self.verbs.get(source) or saying.BUILT_IN.get(source) or (Verb(f"{source}.reply"),)
 
 
 @contextlib.asynccontextmanager
@@ -47,7 +53,8 @@ async def open_agent(
     booted: boot.MindAgent, character: Character, found: dict[str, registry.Found], connect: models.Connect
 ) -> AsyncIterator[Agent]:  # fmt: skip
     """The agent, with its services running; they are closed in reverse order."""
-    loaded = registry.load(character.plugins, found)
+    clients = [name for name in character.clients if plain_name(name) in found]
+    loaded = registry.load((*character.plugins, *clients), found)
     settings = {name: str(value) for name, value in character.settings.items() if isinstance(value, (str, int, float))}
     typed, out = _plugin_settings(loaded.plugins, settings)
     loaded = registry.Loaded(tuple(p for p in loaded.plugins if p.name not in out), (*loaded.out, *out.values()))
@@ -71,6 +78,7 @@ async def open_agent(
             package=hashlib.sha256(json.dumps(booted.character, sort_keys=True).encode()).hexdigest(),
             plugins=tuple(p.name for p in loaded.plugins),
             model=models.described(booted, offered),
+            verbs=_verbs(loaded.plugins),
         )
         for plugin in loaded.plugins:
             await _start_services(plugin, agent, stack)
@@ -108,6 +116,14 @@ def _unique_actions(plugins: Sequence[Plugin]) -> tuple[Action, ...]:
                 log.warning("action_name_taken", action=action.name, plugin=plugin.name)
             actions.setdefault(action.name, action)
     return tuple(actions.values())
+
+
+def _verbs(plugins: Sequence[Plugin]) -> dict[str, tuple[Verb, ...]]:
+    verbs: dict[str, tuple[Verb, ...]] = {}
+    for plugin in plugins:
+        for verb in plugin.effects:
+            verbs[verb.source] = (*verbs.get(verb.source, ()), verb)
+    return verbs
 
 
 def _events(plugins: Sequence[Plugin]) -> dict[str, tuple[EventHandler, ...]]:

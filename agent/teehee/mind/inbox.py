@@ -4,26 +4,27 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from teehee import ids
 from teehee.errors import AskAgain, Unavailable
 from teehee.log import get_logger
-from teehee.mind import notes, respond, why
+from teehee.mind import notes, overheard, respond, saying, why
 from teehee.mind import replay as replays
 from teehee.mind import turn as turns
 from teehee.mind.afterwards import Afterwards
 from teehee.mind.agent import Agent
 from teehee.plugin import Spoken
 from teehee.store import forgetting
-from teehee.store.mind_store import Memory, MindStore, Row
+from teehee.store.mind_store import MindStore, Row
 from teehee.store.turn_records import Record
 from teehee.wire import failpoints, strict
-from teehee.wire.messages import Draft, Effect, Ended, Event
+from teehee.wire.messages import CHOICE, EDIT, HEARD, MESSAGE, MOVED, SCHEDULE, Draft, Effect, Ended, Event
 from teehee.wire.server import Handler
 
 Json = Any
+TURNS = (MESSAGE, CHOICE, SCHEDULE)  # kinds of events that begin a turn
 BACKOFF = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # seconds between tries while a model is away
 log = get_logger()
 
@@ -97,8 +98,10 @@ class Inbox:
 
         def told(seq: int | None) -> Json:
             failpoints.hit("mind.inbox.after-commit")
-            if seq is not None:
+            if seq is not None and event.kind in TURNS:
                 self._enqueue(Row(seq, event, accepted=notes.now_ms()))
+            elif seq is not None:
+                self._overheard(event)
             return {"new": seq is not None}
 
         return self.store.commit.run(write, told)
@@ -106,14 +109,36 @@ class Inbox:
     def _keep(self, event: Event) -> int | None:
         message = turns.message_of(event)
         seq = self.store.accept(event)
-        if seq is not None:
-            self.desk.recent.waiting.add(message.id)
+        if seq is None:
+            return None
+        if event.kind not in TURNS:
+            overheard.keep(self.store, event, message)
+            self.store.close_row(seq, "ended", event.kind)
+        elif event.kind == SCHEDULE:
             self.store.meet(message.agent_id, message.room_id, message.entity_id, event)
-            content = {"text": event.text, "source": event.source, "name": message.name, "channelType": event.room_type}
-            self.store.remember(
-                Memory(message.id, "messages", event.at, content, message.entity_id, event.agent, message.room_id)
-            )
+        else:
+            self.desk.recent.waiting.add(message.id)
+            overheard.remember(self.store, event, message)
         return seq
+
+    def _overheard(self, event: Event) -> None:
+        """What is held in memory follows what is on disk."""
+        message, recent = turns.message_of(event), self.desk.recent
+        if event.kind == HEARD:
+            recent.add(message.room_id, message.agent_id, Spoken(message.name, message.text, own=False))
+        elif event.kind == EDIT:
+            self._reword(event)
+            recent.forget([message.room_id])
+        elif event.kind == MOVED:
+            recent.forget([message.room_id, overheard.moved_from(event)])
+            self.store.forget_known()
+
+    def _reword(self, edit: Event) -> None:
+        """A message that still waits for its turn is answered as it reads now."""
+        for row in self._queues.get(f"{edit.agent}/{edit.room}", ()):
+            event = row.event
+            if (event.source, event.message, event.principal) == (edit.source, edit.message, edit.principal):
+                row.event = replace(event, text=edit.text)
 
     async def recover(self) -> None:
         """Takes up again what an earlier life of this process left open."""
@@ -135,7 +160,7 @@ class Inbox:
             if room.startswith(f"{person.agent}/") and any(_is_of(row, person) for row in self._queues[room]):
                 await self._drop(room, person)
         await self.afterwards.forget(person.agent, person.principal)
-        entity = ids.create_unique_uuid(person.agent, person.principal)
+        entity = ids.create_unique_uuid(person.agent, ids.platform_base(person.principal))
 
         def destroy() -> forgetting.Gone:
             gone = forgetting.forget(self.store, person.agent, person.principal, entity)
@@ -220,7 +245,8 @@ class Inbox:
         self._heard(row)
         message = turns.message_of(row.event)
         for effect in effects:
-            self.desk.recent.add(message.room_id, message.agent_id, turns.spoken(agent, effect))
+            if saying.in_words(agent.answering(effect.source), effect.verb):
+                self.desk.recent.add(message.room_id, message.agent_id, turns.spoken(agent, effect))
         self.afterwards.expect(row, effects)
         log.debug("reply_committed", agent=agent.character.name, source=row.event.source, parts=len(effects))
 
@@ -249,6 +275,8 @@ class Inbox:
     def _heard(self, row: Row) -> None:
         """The message is past now: later turns see it among what was said."""
         message = turns.message_of(row.event)
+        if row.event.kind == SCHEDULE:
+            return self._unmark(row)
         self.desk.recent.add(message.room_id, message.agent_id, Spoken(message.name, message.text, own=False))
         self._unmark(row)
 

@@ -14,7 +14,7 @@ from functools import lru_cache, partial
 from teehee import ids, lastmile
 from teehee.errors import ActionFailed, AskAgain, Refused, Unavailable
 from teehee.log import get_logger
-from teehee.mind import actions, draft, models, notes, prompt, respond
+from teehee.mind import actions, draft, models, notes, prompt, respond, saying
 from teehee.mind.agent import Agent
 from teehee.mind.memory import RoomMemory
 from teehee.mind.recent import Recent
@@ -25,7 +25,6 @@ from teehee.wire import failpoints, strict
 from teehee.wire.client import Client
 from teehee.wire.messages import Effect, Event
 
-REPLY_VERBS = {"web": "web.reply", "terminal": "terminal.reply"}
 WITNESS_TRIES, WITNESS_PAUSE = 40, 0.05  # the gate may be a moment behind the mind
 log = get_logger()
 
@@ -58,8 +57,8 @@ async def run(desk: Desk, agent: Agent, row: Row, show: draft.Show = draft.unsee
     if known := await _committed(desk, row.event):
         return known
     with notes.taken(desk.records.begin(row, turn.message)):
-        texts = await decided(agent, turn, row.answer, partial(_journal, desk, agent, row), show)
-        return await _submit(desk, row.event, texts)
+        parts = await decided(agent, turn, row.answer, partial(_journal, desk, agent, row), show)
+        return await _submit(desk, row.event, parts)
 
 
 def begin(desk: Desk, agent: Agent, event: Event, *, part: str = "turn") -> Turn:
@@ -95,10 +94,10 @@ def turn_of(agent: Agent, event: Event, memory: Memory, recent: Sequence[Spoken]
 @lru_cache(maxsize=1024)  # asked several times in one turn
 def message_of(event: Event) -> Message:
     """The event under Eliza's ids."""
-    room_id = ids.create_unique_uuid(event.agent, event.room)
+    room_id = ids.create_unique_uuid(event.agent, ids.platform_base(event.room))
     return Message(
-        id=ids.message_id(event.agent, event.source, event.event),
-        entity_id=ids.create_unique_uuid(event.agent, event.principal),
+        id=ids.create_unique_uuid(event.agent, event.message or f"{event.source}-{event.event}"),
+        entity_id=ids.create_unique_uuid(event.agent, ids.platform_base(event.principal)),
         room_id=room_id,
         agent_id=event.agent,
         text=event.text,
@@ -106,13 +105,15 @@ def message_of(event: Event) -> Message:
         source=event.source,
         room_type=event.room_type,
         at=datetime.fromtimestamp(event.at / 1000, UTC),
+        kind=event.kind,
+        content=event.content,
     )
 
 
 async def decided(
     agent: Agent, turn: Turn, answer: str | None, keep: Callable[[str], None], show: draft.Show = draft.unseen
-) -> list[str]:
-    """The texts of this turn; `answer` is what an earlier life journaled, `keep` journals a new one.
+) -> tuple[Part, ...]:
+    """What this turn says, still without a room; `answer` is what an earlier life journaled, `keep` journals a new one.
 
     Raises Ending when there is nothing to say, Unavailable when the model is away.
     """
@@ -128,8 +129,8 @@ async def decided(
 
 async def _decide(
     agent: Agent, turn: Turn, answer: str | None, keep: Callable[[str], None], hear: draft.Draft
-) -> list[str]:
-    """The texts of this turn. What does not parse or may not be shown is asked again, once, with the reason."""
+) -> tuple[Part, ...]:
+    """What this turn says. What does not parse or may not be shown is asked again, once, with the reason."""
     noted = notes.now()
     asked = prompt.keys(prompt.arrangement(turn.character, turn.message.source))
     stable, fresh = await agent.state.stable(turn), await agent.state.fresh(turn, keys=asked)
@@ -215,8 +216,8 @@ def _journal(desk: Desk, agent: Agent, row: Row, answer: str) -> None:
     )
 
 
-async def _act(agent: Agent, turn: Turn, decision: respond.Decision) -> list[str]:
-    """Runs what was decided; gives the words to send. Raises Ending when there are to be none."""
+async def _act(agent: Agent, turn: Turn, decision: respond.Decision) -> tuple[Part, ...]:
+    """Runs what was decided; gives what to send. Raises Ending when there are to be none."""
     noted = notes.now()
     noted.decision = {name: getattr(decision, name) for name in ("actions", "providers", "text", "parameters")}
     noted.decided = notes.now_ms()
@@ -228,10 +229,15 @@ async def _act(agent: Agent, turn: Turn, decision: respond.Decision) -> list[str
     noted.acting = True
     results = await actions.run(turn, decision)
     noted.acting = False
-    texts = [text for result in results if (text := _result_text(result, turn, ours))]
-    if texts:
-        noted.texts = texts
-        return texts
+    said = [
+        saying.Words(text, result.choices, result.who)
+        for result in results
+        if (text := _result_text(result, turn, ours))
+    ]
+    effects = [effect for result in results for effect in result.effects if _may_be_shown(effect, ours)]
+    if parts := saying.parts(agent.answering(turn.message.source), said, effects):
+        noted.texts = [part.text for part in parts]
+        return parts
     if set(decision.actions) == {"REPLY"}:
         raise AskAgain("it had no words to say")
     raise Ending("ignored")  # an action ran: asking again would run it twice
@@ -256,6 +262,14 @@ def _result_text(result: Result, turn: Turn, ours: Sequence[str]) -> str:
     return verdict.text
 
 
+def _may_be_shown(effect: Part, ours: Sequence[str]) -> bool:
+    """An action's effect carries words too, and is held to the same."""
+    verdict = lastmile.check(effect.text, instructions=ours)
+    if verdict.refused:
+        log.warning("effect_held_back", verb=effect.verb, rule=verdict.rule)
+    return not verdict.refused
+
+
 async def _committed(desk: Desk, event: Event) -> list[Effect]:
     """What an earlier life of this turn got committed already; asked only when there was one."""
     if event.event not in desk.recent.reopened:
@@ -265,14 +279,13 @@ async def _committed(desk: Desk, event: Event) -> list[Effect]:
     return [strict.parse(Effect, item, "effect") for item in found["effects"]]
 
 
-async def _submit(desk: Desk, event: Event, texts: list[str]) -> list[Effect]:
-    """Asks the vault for one intent per text, all in one commit. Raises Ending when a rule says no."""
-    parts = [Part(REPLY_VERBS.get(event.source, f"{event.source}.reply"), event.room, text) for text in texts]
+async def _submit(desk: Desk, event: Event, parts: Sequence[Part]) -> list[Effect]:
+    """Asks the vault for one intent per part, all in one commit. Raises Ending when a rule says no."""
     wanted = {
         "agent": event.agent,
         "source": event.source,
         "event": event.event,
-        "parts": [{"verb": p.verb, "room": p.room, "text": p.text} for p in parts],
+        "parts": [_told(part, event.room) for part in parts],
     }
     failpoints.hit("mind.submit.before-call")
     for attempt in range(WITNESS_TRIES):
@@ -292,6 +305,11 @@ async def _submit(desk: Desk, event: Event, texts: list[str]) -> list[Effect]:
     noted.policy = {"verdict": "allowed", "rule": str(given.get("rule", "")), "reason": ""}
     noted.effects = [effect_facts(effect) for effect in effects]
     return effects
+
+
+def _told(part: Part, room: str) -> dict[str, object]:
+    told: dict[str, object] = {"verb": part.verb, "room": room, "text": part.text}
+    return told | {"choices": part.choices, "who": part.who} if part.choices else told
 
 
 def _ending_code(rule: str) -> str:

@@ -22,6 +22,7 @@ def forget(store: MindStore, agent_id: str, principal: str, entity_id: str) -> G
     seqs = _memories_of(store, agent_id, entity_id, rooms)
     db.executemany("DELETE FROM memories WHERE seq=?", [(seq,) for seq in seqs])
     store.turns.forget(entity_id)
+    _unquote(store, agent_id, principal)
     messages = db.execute(
         "DELETE FROM inbox WHERE agent=? AND json_extract(body, '$.principal')=?", (agent_id, principal)
     ).rowcount
@@ -31,6 +32,20 @@ def forget(store: MindStore, agent_id: str, principal: str, entity_id: str) -> G
     db.execute("DELETE FROM entities WHERE id=?", (entity_id,))
     store.forget_known()
     return Gone(len(seqs), messages, tuple(rooms))
+
+
+def _unquote(store: MindStore, agent_id: str, principal: str) -> None:
+    """Takes this person's words out of what others said in reply to them."""
+    store.db.execute(
+        "UPDATE memories SET content=json_remove(content, '$.quote') WHERE agent_id=?"
+        " AND json_extract(content, '$.quote.of')=?",
+        (agent_id, principal),
+    )
+    store.db.execute(
+        "UPDATE inbox SET body=json_remove(body, '$.content.quote') WHERE agent=?"
+        " AND json_extract(body, '$.content.quote.of')=?",
+        (agent_id, principal),
+    )
 
 
 def _own(store: MindStore, entity_id: str, rooms: list[str]) -> list[str]:

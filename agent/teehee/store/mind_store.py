@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from teehee import commit
+from teehee import commit, ids
 from teehee.store import schema, search
 from teehee.store.turn_records import TurnRecords
 from teehee.wire import strict
@@ -123,8 +123,18 @@ class MindStore:
         if (room_id, entity_id) in self._known:
             return
         self.db.execute(
-            "INSERT OR IGNORE INTO rooms (id, agent_id, source, type, channel_id, created_at) VALUES (?,?,?,?,?,?)",
-            (room_id, agent_id, event.source, event.room_type, event.room, event.at),
+            "INSERT OR IGNORE INTO rooms (id, agent_id, source, type, channel_id, world_id, name, created_at)"
+            " VALUES (?,?,?,?,?,?,?,?)",
+            (
+                room_id,
+                agent_id,
+                event.source,
+                event.room_type,
+                event.room,
+                self._world(agent_id, event),
+                str(event.content.get("room", "")),
+                event.at,
+            ),
         )
         self.db.execute(
             "INSERT INTO entities (id, agent_id, names, created_at) VALUES (?,?,?,?)"
@@ -138,6 +148,10 @@ class MindStore:
         if len(self._known) > 50_000:
             self._known.clear()
         self._known.add((room_id, entity_id))
+
+    def _world(self, agent_id: str, event: Event) -> str | None:
+        world = event.content.get("world")
+        return ids.create_unique_uuid(agent_id, str(world)) if world else None
 
     def settle_in(self, agent_id: str, name: str, at: int) -> None:
         """The agent's own row."""
@@ -155,6 +169,24 @@ class MindStore:
             (memory.id, memory.type, memory.created_at, json.dumps(dict(memory.content), ensure_ascii=False),
              memory.entity_id, memory.agent_id, memory.room_id),
         )  # fmt: skip
+
+    def edit(self, memory: str, agent: str, source: str, message: str, text: str) -> None:
+        """A message reads differently now: where it is remembered, and where its turn is still to come."""
+        self.db.execute("UPDATE memories SET content=json_set(content, '$.text', ?) WHERE id=?", (text, memory))
+        self.db.execute(
+            "UPDATE inbox SET body=json_set(body, '$.text', ?) WHERE state='open' AND agent=? AND source=?"
+            " AND json_extract(body, '$.message')=? AND answer IS NULL",
+            (text, agent, source, message),
+        )
+
+    def move(self, old: str, new: str, channel: str) -> None:
+        """A room goes on under another id."""
+        self.db.execute("UPDATE OR IGNORE rooms SET id=?, channel_id=? WHERE id=?", (new, channel, old))
+        self.db.execute("DELETE FROM rooms WHERE id=?", (old,))
+        self.db.execute("UPDATE OR IGNORE participants SET room_id=? WHERE room_id=?", (new, old))
+        self.db.execute("DELETE FROM participants WHERE room_id=?", (old,))
+        for table in ("memories", "turns"):
+            self.db.execute(f"UPDATE {table} SET room_id=? WHERE room_id=?", (new, old))
 
     def latest(self, room_id: str, kind: str, limit: int) -> list[Memory]:
         """The last `limit` memories of a room, newest first."""

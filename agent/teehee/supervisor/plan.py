@@ -16,8 +16,9 @@ from teehee.character.model import Character
 from teehee.character.names import counterpart
 from teehee.character.secrets import strip_secrets
 from teehee.errors import ConfigError
+from teehee.plugin import Plugin
 from teehee.settings import Effective, Settings, resolve, with_environment
-from teehee.supervisor import brains, purses
+from teehee.supervisor import brains, connected, purses
 from teehee.supervisor.brains import Choice
 from teehee.supervisor.folder import DataFolder
 from teehee.wire import boot, paths
@@ -50,6 +51,7 @@ class PlannedAgent:
     notes: tuple[str, ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict)
     salt: str = field(default="", repr=False)
+    connected: tuple[Plugin, ...] = ()  # those of its plugins that have a half in the gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,8 @@ def _planned(slot: str, slug: str, folder: Path | None, reading: Reading, plan: 
     )
     named = {f"{slug}/{name}": value for name, value in secrets.items()}
     salt = _legacy_salt(reading.character)
-    return PlannedAgent(slot, slug, redacted, effective, named, folder, choice, notes, origins, salt)
+    plugins = connected.plugins(character, run.settings.plugin_path)
+    return PlannedAgent(slot, slug, redacted, effective, named, folder, choice, notes, origins, salt, plugins)
 
 
 def _legacy_salt(character: Character) -> str:
@@ -253,7 +256,7 @@ def _config(agent: PlannedAgent) -> AgentConfig:
         agent=agent.character.id,
         name=agent.character.name,
         package=package_hash(agent.character),
-        policy={"replies_per_room_minute": agent.effective.settings.replies_per_minute},
+        policy=connected.policy(agent.effective.settings, agent.character, agent.connected),
         salt=agent.salt,
     )
 
@@ -317,6 +320,12 @@ def gate_boot(
         run.otlp_endpoint,
         run.otlp_content,
         run.isolate,
+        tuple(
+            one
+            for agent, who in zip(plan.agents, identities, strict=True)
+            for one in connected.connectors(who["agent"], agent.character, agent.connected)
+        ),
+        run.public_url,
     )
     return asdict(message)
 

@@ -1,5 +1,6 @@
 """What each process is handed at its start: everything it may know, and nothing else."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,6 +113,17 @@ class Face:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectorBoot:
+    """A connector to run for an agent: the plugin's, its module, and what the character says for it."""
+
+    agent: str
+    plugin: str
+    module: str
+    client_config: Json = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class GateBoot:
     sockets: str
     data: str
@@ -131,6 +143,8 @@ class GateBoot:
     otlp: str = ""  # where traces go; empty: nowhere
     otlp_content: bool = False  # what was said goes along
     isolated: bool = False  # each agent has a mind of its own
+    connectors: tuple[ConnectorBoot, ...] = ()
+    public_url: str = ""  # where people reach the web page, for links in what is said elsewhere
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,10 @@ STEPS = (
     "gate.outcome.reported",  # 19
     "mind.outcome.before-commit",  # 20
     "mind.outcome.after-commit",  # 21
+    "vault.sending.before-commit",  # 22: for a platform without a fence
+    "vault.sending.after-commit",  # 23
+    "gate.effect.marked",  # 24: marked as on its way, not yet sent
+    "gate.effect.sent",  # 25: the platform has answered, no outcome yet
 )
 
 _armed: dict[str, Path] = {}

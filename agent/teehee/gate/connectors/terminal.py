@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from teehee.gate.alarms import Alarms
 from teehee.gate.conversation import Conversation, Guest, shown
 from teehee.wire import strict
 from teehee.wire.client import Client
@@ -95,7 +96,13 @@ class TerminalConnector:
     """Delivery is exactly once: a message is shown by id and settled by the terminal's own word."""
 
     def __init__(
-        self, conversation: Conversation, public: Client, url: str, trust: str, spent: Callable[[int], Json]
+        self,
+        conversation: Conversation,
+        public: Client,
+        url: str,
+        trust: str,
+        spent: Callable[[int], Json],
+        alarms: Alarms,
     ) -> None:
         self.conversation = conversation
         self.public = public
@@ -103,6 +110,7 @@ class TerminalConnector:
         self.trust = trust
         self.began = time.time()
         self.spent = spent
+        self.alarms = alarms
         # The socket's mode lets in this user only, so this is who speaks.
         self.principal = f"terminal:{os.getuid()}"
 
@@ -184,6 +192,7 @@ class TerminalConnector:
             "checkpoint": signed["checkpoint"],
             "origin": signed["origin"],
             "log_key": signed["key"],
+            "alarms": self.alarms.of(face.name),
         }
 
     async def receipt(self, params: Params) -> Json:

@@ -1,0 +1,136 @@
+"""What the gate lends a connector: the way in, the vault's public word, and its own secrets, for one agent only."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from teehee.connector import Pressed, Signal
+from teehee.errors import Refused
+from teehee.gate.connectors.courier import Courier
+from teehee.gate.doorway import Doorway
+from teehee.gate.mailroom import Mailroom, parse_due
+from teehee.wire import strict
+from teehee.wire.boot import Face
+from teehee.wire.client import Client
+from teehee.wire.messages import CHOICE, MESSAGE, Effect, Event
+
+Json = Any
+QUOTE_SECONDS = 30.0
+LOOK_SECONDS = 5.0  # between two looks whether a secret has changed
+
+
+class GateOffice:
+    """The gate's `teehee.connector.Office`; `tell` takes an agent's name, a code and a sentence."""
+
+    def __init__(
+        self,
+        face: Face,
+        source: str,
+        doorway: Doorway,
+        mailroom: Mailroom,
+        public: Client,
+        tell: Callable[[str, str, str], None],
+        *,
+        trust: str,
+        url: str,
+    ) -> None:
+        self.agent, self.slug, self.name = face.agent, face.slug, face.name
+        self.source, self.trust, self.url = source, trust, url
+        self.doorway, self.mailroom, self.public = doorway, mailroom, public
+        self.vault = mailroom.vault
+        self.courier: Courier | None = None
+        self._tell = tell
+
+    async def receive(self, event: Event) -> bool:
+        self._own(event)
+        key = (event.agent, event.source, event.event)
+        if event.kind in (MESSAGE, CHOICE):
+            self.mailroom.drafts.begin(key)
+        try:
+            new = await self.doorway.receive(event)
+        except BaseException:
+            self.mailroom.drafts.drop(key)
+            raise
+        if not new:
+            self.mailroom.drafts.drop(key)
+        return new
+
+    async def answer(self, event: Event, text: str, verb: str) -> None:
+        self._own(event)
+        await self.vault.call("command.answer", self._words(event, text, verb))
+
+    async def order(self, event: Event, order: str, text: str, verb: str) -> bool:
+        self._own(event)
+        told = await self.vault.call("owner.word", self._words(event, text, verb) | {"order": order})
+        if self.courier is not None:
+            self.courier.take(parse_due(told), marked=True)
+        return bool(told["changed"])
+
+    async def press(self, event: Event, reference: str, option: int) -> Pressed:
+        self._own(event)
+        asked = {
+            "agent": event.agent,
+            "source": event.source,
+            "event": event.event,
+            "principal": event.principal,
+            "room": event.room,
+            "reference": reference,
+            "option": option,
+        }
+        told = await self.vault.call("choice.press", asked)
+        return Pressed(told["state"], told["label"])
+
+    async def signal(self, event: Event, after: int, seconds: float) -> Signal:
+        key = (event.agent, event.source, event.event)
+        return Signal(**asdict(await self.mailroom.drafts.next(key, after, seconds)))
+
+    async def forget(self, principal: str) -> Mapping[str, Json]:
+        return dict(await self.doorway.forget(self.agent, principal))
+
+    async def secret(self, name: str) -> tuple[int, str]:
+        held = await self.vault.call("secret.get", {"name": f"{self.slug}/{name}"})
+        return int(held["version"]), str(held["value"])
+
+    async def rotate(self, name: str, version: int, value: str) -> int:
+        asked = {"name": f"{self.slug}/{name}", "version": version, "value": value}
+        return int((await self.vault.call("secret.rotate", asked))["version"])
+
+    async def changed(self, name: str, version: int) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                now, _ = await self.secret(name)
+            except Refused:
+                now = 0
+            if now != version:
+                return
+
+    async def account(self, number: str) -> None:
+        await self.vault.call("account.report", {"agent": self.agent, "platform": self.source, "id": number})
+
+    async def referred(self, reference: str) -> Effect | None:
+        found = await self.vault.call("effect.referred", {"agent": self.agent, "reference": reference})
+        return strict.parse(Effect, found, "effect") if found else None
+
+    async def receipt(self, effect: str) -> Mapping[str, Json]:
+        return dict(await self.public.call("receipt", {"effect": effect}))
+
+    async def bundle(self, nonce: str = "") -> Mapping[str, Json]:
+        asked = {"agent": self.agent, "nonce": nonce}
+        return dict(await self.public.call("bundle", asked, patience=QUOTE_SECONDS))
+
+    async def today(self) -> Mapping[str, Json]:
+        return dict(await self.vault.call("agent.today", {"agent": self.agent}))
+
+    def tell(self, code: str, sentence: str) -> None:
+        self._tell(self.name, f"{self.source}-{code}", sentence)
+
+    def _words(self, event: Event, text: str, verb: str) -> dict[str, Json]:
+        parts = [{"verb": verb, "room": event.room, "text": text}]
+        return {"agent": event.agent, "source": event.source, "event": event.event, "parts": parts}
+
+    def _own(self, event: Event) -> None:
+        """A connector speaks for its own agent and platform only."""
+        if (event.agent, event.source) != (self.agent, self.source):
+            raise ValueError(f"a connector of {self.source} brought an event of {event.source!r} for {event.agent!r}")
