@@ -22,22 +22,12 @@ from telegram.error import (
     RetryAfter,
     TimedOut,
 )
-from telegram.request import HTTPXRequest
 
 from teehee.testing import until
 from teehee.testing.telegram_server import Chat, TelegramServer, User, World
+from telegram_cast import Bots, Clock
 
 Json = Any
-
-
-class Clock:
-    """A time that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.at = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.at
 
 
 @pytest.fixture
@@ -72,30 +62,14 @@ def group(world: World, mia: User) -> Chat:
 
 
 @pytest.fixture
-async def bots(telegram: TelegramServer) -> AsyncIterator["Bots"]:
+async def bots(telegram: TelegramServer) -> AsyncIterator[Bots]:
     async with AsyncExitStack() as stack:
         yield Bots(telegram, stack)
 
 
 @pytest.fixture
-async def bot(bots: "Bots", world: World) -> Bot:
+async def bot(bots: Bots, world: World) -> Bot:
     return await bots(world.me.token)
-
-
-class Bots:
-    """Makes clients of the server."""
-
-    def __init__(self, telegram: TelegramServer, stack: AsyncExitStack) -> None:
-        self.telegram, self.stack = telegram, stack
-
-    async def __call__(self, token: str) -> Bot:
-        return await self.stack.enter_async_context(self.cold(token))
-
-    def cold(self, token: str) -> Bot:
-        """Not started: it has asked for nothing yet."""
-        polls = HTTPXRequest(connection_pool_size=4)
-        server = self.telegram
-        return Bot(token, server.base_url, server.file_url, get_updates_request=polls)
 
 
 async def texts(bot: Bot, offset: int | None = None) -> list[str | None]:
@@ -229,10 +203,10 @@ async def test_a_text_has_4096_units_after_its_markup(bot: Bot, private: Chat, c
     await bot.send_message(private.id, "😀" * 2048)
     await bot.send_message(private.id, f"<b>{'a' * 4096}</b>", parse_mode="HTML")
 
-    with pytest.raises(BadRequest, match="(?i)message is too long"):
+    with pytest.raises(BadRequest, match=r"(?i)message is too long"):
         await bot.send_message(private.id, "😀" * 2048 + "a")
     clock.at += 5
-    with pytest.raises(BadRequest, match="(?i)message text is empty"):
+    with pytest.raises(BadRequest, match=r"(?i)message text is empty"):
         await bot.send_message(private.id, " \n ")
 
 
