@@ -1,0 +1,1 @@
+"""Telegram: the agent as a guest in private chats and groups."""
