@@ -8,8 +8,8 @@ called once for each agent whose character names the plugin. What a connector ma
 holds its platform's token, and neither keys nor memories nor a model.
 """
 
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,8 +18,8 @@ from teehee.log import get_logger
 from teehee.wire.messages import Effect, Event
 
 __all__ = [
-    "ConfigError", "Connector", "Effect", "Event", "Failed", "Later", "Office", "Pressed", "Refused", "Result", "Sent",
-    "Settings", "Signal", "TeeheeError", "Unavailable", "Unknown", "get_logger",
+    "ConfigError", "Connector", "Effect", "Event", "Failed", "Later", "Office", "Posted", "Pressed", "Refused",
+    "Result", "Sent", "Settings", "Signal", "TeeheeError", "Unavailable", "Unknown", "get_logger",
 ]  # fmt: skip
 
 Json = Any
@@ -61,6 +61,7 @@ class Later:
     seconds: float
 
 
+Posted = Callable[[Mapping[str, str], bytes], Awaitable[int]]  # headers (names in lower case), body: an HTTP status
 Result = Sent | Failed | Unknown | Later
 
 
@@ -133,6 +134,9 @@ class Office(Protocol):
     async def changed(self, name: str, version: int) -> None:
         """Returns when the secret is no longer at this version."""
 
+    def hook(self, posted: Posted) -> AbstractContextManager[None]:
+        """While this holds, what is posted to the web page's /hooks/<slug>/<source> is answered by `posted`."""
+
     def tell(self, code: str, sentence: str) -> None:
         """Something whoever runs this should know, shown until it is told to be over with an empty sentence."""
 
@@ -148,6 +152,9 @@ class Connector(Protocol):
 
     async def deliver(self, effect: Effect) -> Result:
         """Makes the one platform call for an effect. What it raises counts as Unknown."""
+
+    async def settled(self, effect: Effect) -> None:
+        """The outcome of an effect is on disk."""
 
 
 class Connect(Protocol):

@@ -10,7 +10,7 @@ import structlog
 
 SECRET_NAMES = re.compile(r"(token|secret|password|authorization|api_?key|private_?key|mnemonic|cookie)", re.IGNORECASE)
 SECRET_SHAPES = re.compile(
-    r"sk-[A-Za-z0-9_-]{8,}|\b\d{6,12}:[A-Za-z0-9_-]{30,}|-----BEGIN [A-Z ]*PRIVATE KEY-----.*|(?<=Bearer )\S+",
+    r"sk-[A-Za-z0-9_-]{8,}|(?<!\d)\d{6,12}:[A-Za-z0-9_-]{30,}|-----BEGIN [A-Z ]*PRIVATE KEY-----.*|(?<=Bearer )\S+",
     re.DOTALL,
 )
 BLOT = "[redacted]"

@@ -13,7 +13,7 @@ from teehee_telegram.quota import Quota, Recent
 from teehee_telegram.settings import TelegramSettings
 
 Kind = Literal["message", "command", "heard", "edit", "reaction", "choice", "moved", "member", "drop"]
-COMMANDS = frozenset({"start", "help", "verify", "receipt", "prove", "forget", "status", "stop"})
+COMMANDS = frozenset({"start", "help", "verify", "receipt", "prove", "forget", "status", "stop", "resume"})
 INTEREST_MS = 5 * 60_000  # Eliza's: how long a talk goes on without a name being called
 TO_THE_TEAM = re.compile(r"\b(?:team|everyone|all agents)\b", re.IGNORECASE)
 WORD = re.compile(r"\w{1,32}")
@@ -75,6 +75,14 @@ class Manners:
         """Notes that `user` was answered in `room`, so that what they say next may belong to the same talk."""
         held = self._rooms.get(room)
         held.user, held.at, held.answered = user, now, _words(text)
+
+    def forget(self, user: int) -> None:
+        """Drops what is remembered of a person's words and times."""
+        self._users.drop(user)
+        for room in self._rooms.values():
+            if user in (room.user, room.asked_by):
+                room.user = room.asked_by = 0
+                room.asked, room.answered = Counter(), Counter()
 
     def _note_speaker(self, inbound: Inbound) -> None:
         """A person speaking lets bots be answered again; anybody else speaking ends a talk."""

@@ -29,6 +29,13 @@ class Recent(Generic[T]):
                 self._held.popitem(last=False)
         return self._held[key]
 
+    def drop(self, key: Hashable) -> None:
+        """Forgets a key."""
+        self._held.pop(key, None)
+
+    def values(self) -> list[T]:
+        return list(self._held.values())
+
     def peek(self, key: Hashable) -> T | None:
         """The value of `key`, if there is one; it grows no younger by this."""
         return self._held.get(key)

@@ -30,6 +30,7 @@ from teehee.gate.web.access import Access
 from teehee.gate.web.api import ChatApi
 from teehee.gate.web.app import LOOPBACK, SameSite, routes
 from teehee.gate.web.evidence import Evidence
+from teehee.gate.web.hooks import Hooks
 from teehee.gate.web.page import ChatPage
 from teehee.gate.web.signals import Signals
 from teehee.gate.web.status import Status
@@ -83,25 +84,34 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
         health = Health(doorway, mailroom, faces, alarms)
         status = Status(health, counts, faces, settings.trust, settings.metrics_token_hash, open=hosts is not None)
         signals = Signals(conversation, api)
-        site = routes(api, page, About(conversation, api, public), evidence, signals, status)
+        hooks = Hooks()
+        site = routes(api, page, About(conversation, api, public), evidence, signals, status, hooks)
         guarded = Access(site, settings.access_token) if settings.access_token else site
         await stack.enter_async_context(_listen(SameSite(guarded, hosts), world))
         for way, rules in _ways_out(settings).items():
             await _let_out(stack, way, Egress(rules, credentials, spend, counts))
+        offices = _offices(settings, doorway, mailroom, public, alarms, hooks)
         life.ready(url=url)
-        by_agent = {face.agent: face for face in settings.faces}
-
-        def office_of(one: boot.ConnectorBoot) -> GateOffice:
-            face, shown = by_agent[one.agent], settings.public_url
-            return GateOffice(face, one.plugin, doorway, mailroom, public, alarms.tell, trust=settings.trust, url=shown)
-
-        await stack.enter_async_context(running(settings.connectors, office_of, counts))
+        await stack.enter_async_context(running(settings.connectors, offices, counts))
         await life.draining.wait()
         doorway.closed = life.is_alone or not life.stopping.is_set()  # stopped undrained: another gate takes over
         if life.is_alone:
             await mailroom.quiet(DRAIN_SECONDS)
         await life.stopping.wait()
         await mailroom.settle()
+
+
+def _offices(
+    settings: boot.GateBoot, doorway: Doorway, mailroom: Mailroom, public: Client, alarms: Alarms, hooks: Hooks
+) -> Callable[[boot.ConnectorBoot], GateOffice]:
+    """Makes the office of a connector."""
+    faces = {face.agent: face for face in settings.faces}
+
+    def office(of: boot.ConnectorBoot) -> GateOffice:
+        face, shown = faces[of.agent], (settings.trust, settings.public_url)
+        return GateOffice(face, of.plugin, doorway, mailroom, public, alarms.tell, hooks.posted, shown)
+
+    return office
 
 
 def _to_mind(settings: boot.GateBoot, hear: Notify) -> Client:

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from teehee.log import get_logger
+from teehee.parts import split
 from teehee.plugin import Verb
 from teehee.wire.messages import Part
 
 BUILT_IN = {"web": (Verb("web.reply"),), "terminal": (Verb("terminal.reply"),)}
+MOST = 4  # parts of one reply, as the base policy has it
 log = get_logger()
 
 
@@ -33,7 +35,9 @@ def parts(verbs: Sequence[Verb], said: Sequence[Words], effects: Sequence[Part] 
             wanted.append(replace(part, room=""))
         else:
             log.warning("effect_left_out", verb=part.verb, reason="no plugin here declares it for this room")
-    return (*wanted, *(_part(verbs[0], words) for words in said))
+    for words in said:
+        wanted += _parts(verbs[0], words, max(1, MOST - len(wanted)))
+    return tuple(wanted)
 
 
 def in_words(verbs: Sequence[Verb], verb: str) -> bool:
@@ -41,8 +45,14 @@ def in_words(verbs: Sequence[Verb], verb: str) -> bool:
     return verb == verbs[0].name
 
 
-def _part(verb: Verb, words: Words) -> Part:
-    if not words.choices or verb.buttons:
-        return Part(verb.name, "", words.text, words.choices, words.who)
-    lines = [f"{number}. {label}" for number, label in enumerate(words.choices, 1)]
-    return Part(verb.name, "", "\n".join([words.text, "", *lines]))
+def _parts(verb: Verb, words: Words, most: int) -> list[Part]:
+    """The words in parts that fit, buttons under the last."""
+    text, choices = words.text, words.choices
+    if choices and not verb.buttons:
+        text = "\n".join([text, "", *(f"{number}. {label}" for number, label in enumerate(choices, 1))])
+        choices = ()
+    found = split(text, verb.limit, most)
+    if found.is_cut:
+        log.info("reply_cut", verb=verb.name, characters=len(text))
+    *others, last = (Part(verb.name, "", one) for one in found.texts)
+    return [*others, replace(last, choices=choices, who=words.who) if choices else last]

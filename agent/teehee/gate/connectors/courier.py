@@ -137,6 +137,10 @@ class Courier:
                 await asyncio.sleep(PAUSE_SECONDS)
         self.counts.add("teehee_outcomes", outcome["state"])
         failpoints.hit("gate.outcome.reported")
+        try:
+            await self.connector.settled(effect)
+        except Exception:  # the outcome stands, whatever a connector makes of it
+            log.exception("after_delivery_failed", verb=effect.verb)
 
 
 def _state(result: Sent | Failed | Unknown) -> str:

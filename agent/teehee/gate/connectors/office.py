@@ -1,11 +1,12 @@
 """What the gate lends a connector: the way in, the vault's public word, and its own secrets, for one agent only."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from teehee.connector import Pressed, Signal
+from teehee.connector import Posted, Pressed, Signal
 from teehee.errors import Refused
 from teehee.gate.connectors.courier import Courier
 from teehee.gate.doorway import Doorway
@@ -21,7 +22,10 @@ LOOK_SECONDS = 5.0  # between two looks whether a secret has changed
 
 
 class GateOffice:
-    """The gate's `teehee.connector.Office`; `tell` takes an agent's name, a code and a sentence."""
+    """The gate's `teehee.connector.Office`.
+
+    `tell` takes an agent's name, a code and a sentence; `shown` is what it may say: the trust, the page's public URL.
+    """
 
     def __init__(
         self,
@@ -31,16 +35,17 @@ class GateOffice:
         mailroom: Mailroom,
         public: Client,
         tell: Callable[[str, str, str], None],
-        *,
-        trust: str,
-        url: str,
+        hooks: dict[tuple[str, str], Posted],
+        shown: tuple[str, str],
     ) -> None:
         self.agent, self.slug, self.name = face.agent, face.slug, face.name
-        self.source, self.trust, self.url = source, trust, url
+        self.source, (self.trust, url) = source, shown
+        self.url = url.rstrip("/")
         self.doorway, self.mailroom, self.public = doorway, mailroom, public
         self.vault = mailroom.vault
         self.courier: Courier | None = None
         self._tell = tell
+        self.hooks = hooks
 
     async def receive(self, event: Event) -> bool:
         self._own(event)
@@ -122,6 +127,15 @@ class GateOffice:
 
     async def today(self) -> Mapping[str, Json]:
         return dict(await self.vault.call("agent.today", {"agent": self.agent}))
+
+    @contextlib.contextmanager
+    def hook(self, posted: Posted) -> Iterator[None]:
+        key = (self.slug, self.source)
+        self.hooks[key] = posted
+        try:
+            yield
+        finally:
+            self.hooks.pop(key, None)
 
     def tell(self, code: str, sentence: str) -> None:
         self._tell(self.name, f"{self.source}-{code}", sentence)

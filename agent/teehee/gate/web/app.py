@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from teehee.gate.web.about import About
 from teehee.gate.web.api import ChatApi, Guarded
 from teehee.gate.web.evidence import Evidence
+from teehee.gate.web.hooks import Hooks
 from teehee.gate.web.layout import refusal
 from teehee.gate.web.page import ChatPage
 from teehee.gate.web.signals import Signals
@@ -16,7 +17,9 @@ from teehee.gate.web.status import Status
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
-def routes(api: ChatApi, page: ChatPage, about: About, evidence: Evidence, signals: Signals, status: Status) -> Router:
+def routes(
+    api: ChatApi, page: ChatPage, about: About, evidence: Evidence, signals: Signals, status: Status, hooks: Hooks
+) -> Router:  # fmt: skip
     async def favicon(request: Request) -> Response:
         """GET /favicon.ico: none, without a complaint."""
         return Response(status_code=204)
@@ -40,6 +43,7 @@ def routes(api: ChatApi, page: ChatPage, about: About, evidence: Evidence, signa
             Route("/chat/{agent}", Guarded(page.show, refusal), methods=["GET"]),
             Route("/chat/{agent}", Guarded(page.say, refusal), methods=["POST"]),
             Route("/static/{name}", Guarded(page.static), methods=["GET"]),
+            Route("/hooks/{agent}/{source}", Guarded(hooks.post), methods=["POST"]),
             Route("/healthz", Guarded(status.alive), methods=["GET"]),
             Route("/readyz", Guarded(status.ready), methods=["GET"]),
             Route("/metrics", Guarded(status.metrics), methods=["GET"]),

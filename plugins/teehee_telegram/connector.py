@@ -1,0 +1,318 @@
+"""The gate's half of the plugin: one bot of one agent, from its token to its last message."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from typing import Any
+
+from telegram import BotCommand
+from telegram.error import InvalidToken, TelegramError
+
+from teehee.connector import (
+    ConfigError,
+    Connector,
+    Effect,
+    Event,
+    Failed,
+    Later,
+    Office,
+    Refused,
+    Result,
+    Sent,
+    Settings,
+    TeeheeError,
+    Unavailable,
+    get_logger,
+)
+from teehee_telegram import albums, commands, events, polling, progress, sending
+from teehee_telegram import settings as settings_of
+from teehee_telegram.api import Api
+from teehee_telegram.autopost import AutoPoster
+from teehee_telegram.flood import Flood, Limits
+from teehee_telegram.inbound import Inbound, Me, Skipped
+from teehee_telegram.manners import Manners, Verdict
+from teehee_telegram.quota import Recent
+from teehee_telegram.settings import TelegramSettings
+from teehee_telegram.updates import read
+
+Json = Any
+TOKEN = "TELEGRAM_BOT_TOKEN"
+NO_TOKEN = "no bot yet: run `teehee secrets set telegram` with the token BotFather gave you"
+MOST_ASKERS = 4096  # messages whose answer is awaited
+UNREADY_SECONDS = 1.0  # while there is no bot to send with
+COMMAND_SECONDS = 10.0  # a command that takes longer is answered beside what comes next
+STALE = (
+    "I was away when you wrote that. I have read it now, and only answer what is new: say it again if it still matters."
+)
+OVER = "That is a lot at once. I read on, and answer again in a while."
+log = get_logger()
+
+
+@contextlib.asynccontextmanager
+async def connect(office: Office, settings: Settings) -> AsyncIterator[Connector]:
+    """The connector of one agent; what was odd in its settings is told."""
+    config = settings.client_config.get("telegram")
+    found, told = settings_of.read(config, settings.settings)
+    for sentence in told:
+        log.warning("telegram_setting", agent=office.name, reason=sentence)
+    connector = TelegramConnector(office, found)
+    try:
+        yield connector
+    finally:
+        await connector.close()
+
+
+class TelegramConnector:
+    """Receives updates, and sends effects with whichever bot there is just now."""
+
+    def __init__(self, office: Office, settings: TelegramSettings) -> None:
+        self.office, self.settings = office, settings
+        self.flood = Flood(Limits(per_second=settings.messages_per_second))
+        self.manners = Manners()
+        self.albums = albums.Albums()
+        self.me = Me(0, "")
+        self.sender: sending.Sender | None = None
+        self.posts: AutoPoster | None = None
+        self._askers: Recent[list[int]] = Recent(MOST_ASKERS, list)  # by event
+        self._told_stale: set[int] = set()  # chats that know since this start
+        self._to_forget: dict[str, str] = {}  # who, by the effect that tells them so
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # -- in
+
+    async def run(self) -> None:
+        """One life of one bot: until its token changes, is refused, or this is cancelled."""
+        version, token = await self._token()
+        async with Api(token, self.settings.api_root) as api:
+            try:
+                self.me = await api.me()
+            except InvalidToken as error:
+                self.office.tell("token", polling.WRONG)
+                await self.office.changed(TOKEN, version)
+                raise ConfigError(polling.WRONG) from error
+            except TelegramError as error:
+                raise Unavailable("Telegram does not answer", code="telegram-away") from error
+            self.office.tell("token", "")
+            await self.office.account(str(self.me.id))
+            log.info("telegram_ready", agent=self.office.name, bot=self.me.id)
+            self.sender = sending.Sender(api, self.flood, time.monotonic)
+            self.posts = AutoPoster(self.office, self.settings, self.me)
+            try:
+                await self._serve(api, version)
+            finally:
+                self.sender = None
+
+    async def _token(self) -> tuple[int, str]:
+        while True:
+            try:
+                return await self.office.secret(TOKEN)
+            except Refused:
+                self.office.tell("token", NO_TOKEN)
+                await self.office.changed(TOKEN, 0)
+
+    async def _serve(self, api: Api, version: int) -> None:
+        """Takes updates in and posts what is due; ends when the token is another."""
+        with contextlib.suppress(TelegramError):  # a menu that is not shown is no loss
+            await api.bot.set_my_commands([BotCommand(name, about) for name, about in commands.ABOUT.items()])
+        assert self.posts is not None
+        works = [self.office.changed(TOKEN, version), self.posts.run(), self._updates(api)]
+        tasks = [asyncio.ensure_future(work) for work in works]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _updates(self, api: Api) -> None:
+        if not self.settings.webhook_url:
+            await polling.poll(self.office, api, self.take)
+            return
+        webhook = polling.Webhook(f"{self.settings.webhook_url}/hooks/{self.office.slug}/telegram", self.take)
+        with self.office.hook(webhook.posted):
+            try:
+                await webhook.open(api)
+            except TelegramError as error:
+                raise Unavailable("Telegram took no webhook", code="telegram-webhook") from error
+            await asyncio.Event().wait()
+
+    async def take(self, updates: Sequence[Json]) -> None:
+        """Keeps a batch of updates, in the order they came, and returns when all are on disk.
+
+        Raises TeeheeError when one could not be kept: the batch may be given again, whole.
+        """
+        read_now = [read(update, self.me) for update in updates]
+        for skipped in (one for one in read_now if isinstance(one, Skipped)):
+            log.info("update_skipped", reason=skipped.reason, update=skipped.update_id)
+        taken = self.albums.together([one for one in read_now if isinstance(one, Inbound)])
+        await asyncio.gather(*(self._take(inbound, is_part) for inbound, is_part in taken))
+
+    async def _take(self, inbound: Inbound, is_part: bool) -> None:
+        """One update: judged, witnessed and kept; then whatever follows from it. `is_part` is the rest of an album."""
+        now = time.time_ns() // 1_000_000
+        if self.posts is not None:
+            self.posts.heard(inbound, now)
+        part = Verdict("heard", "album")
+        verdict = part if is_part else self.manners.judge(inbound, self.settings, self.me, now)
+        log.debug("update_judged", kind=verdict.kind, reason=verdict.reason, update=inbound.update_id)
+        match verdict.kind:
+            case "drop":
+                if verdict.reason == "leave":
+                    await self._leave(inbound)
+            case "member":
+                await self._member(inbound, verdict)
+            case "command":
+                await self._command(inbound)
+            case "choice":
+                await self._choice(inbound)
+            case "moved":
+                await self._moved(inbound)
+            case kind:
+                await self._said(inbound, kind, verdict.reason, is_part)
+
+    async def _said(self, inbound: Inbound, kind: str, reason: str, is_part: bool) -> None:
+        text = None
+        if inbound.reactions:
+            text = " ".join(inbound.reactions.new) or "(took the reaction back)"
+        event = events.event_of(self.office.agent, inbound, kind, self.me, "" if is_part else text)
+        new = await self.office.receive(event)
+        if kind == "message" and new and self.sender is not None:
+            self._askers.get(event.event).append(inbound.sender.id)
+            self._spawn(progress.show(self.office, self.sender.api, event, time.monotonic))
+        if reason == "stale" and inbound.chat.id not in self._told_stale:
+            self._told_stale.add(inbound.chat.id)
+            await self._say(inbound, STALE, "stale")
+        elif reason.endswith("_hint"):
+            await self._say(inbound, OVER, "quota")
+
+    async def _say(self, inbound: Inbound, text: str, suffix: str) -> None:
+        """A sentence of code's about a message that gets no answer of the model's."""
+        event = events.event_of(self.office.agent, inbound, "command", self.me, "", f"-{inbound.sender.id}-{suffix}")
+        await self._answer(event, text)
+
+    async def _answer(self, event: Event, text: str) -> None:
+        await self.office.receive(event)
+        with contextlib.suppress(Refused):  # answered in an earlier life, or stopped
+            await self.office.answer(event, text, sending.SAY_TO_ONE)
+
+    async def _command(self, inbound: Inbound) -> None:
+        """Witnesses a command and answers it; one that takes long is answered beside what comes next."""
+        event = events.event_of(
+            self.office.agent, inbound, "command", self.me, inbound.text[:200], f"-{inbound.sender.id}"
+        )
+        await self.office.receive(event)
+        task = self._spawn(self._obey(event, inbound))
+        done, _ = await asyncio.wait({task}, timeout=COMMAND_SECONDS)
+        for one in done:
+            one.result()
+
+    async def _obey(self, event: Event, inbound: Inbound) -> None:
+        name = inbound.command.name if inbound.command else ""
+        if name in commands.OWNERS:
+            done = "I am silent now. /resume lets me speak again." if name == "stop" else "I speak again."
+            with contextlib.suppress(Refused):
+                await self.office.order(event, name, done, sending.SAY)
+                return
+        if commands.wants_to_be_forgotten(inbound):
+            await self._forget(event, inbound)
+            return
+        text = await commands.answer(commands.Asked(self.office, event, inbound))
+        with contextlib.suppress(Refused):
+            await self.office.answer(event, text, sending.SAY_TO_ONE)
+
+    async def _forget(self, event: Event, inbound: Inbound) -> None:
+        """Destroys, tells, and destroys what the telling left behind once it has left."""
+        receipt = await self.office.forget(event.principal)
+        self.manners.forget(inbound.sender.id)
+        told = events.event_of(self.office.agent, inbound, "command", self.me, "", f"-{inbound.sender.id}-forgotten")
+        self._to_forget[told.event] = event.principal
+        await self._answer(told, commands.forgotten(receipt))
+
+    async def _choice(self, inbound: Inbound) -> None:
+        """A pressed button: witnessed with whose it is and what it said, told to the mind once."""
+        assert inbound.callback is not None
+        event = events.event_of(self.office.agent, inbound, "choice", self.me, "", f"-{inbound.sender.id}")
+        option = int(inbound.callback.data) if inbound.callback.data.isdecimal() else -1
+        pressed = await self.office.press(event, f"telegram:{inbound.chat.id}/{inbound.message_id}", option)
+        if pressed.state == "taken":
+            content = {**event.content, "choice": {"option": option, "label": pressed.label}}
+            await self.office.receive(events.reworded(event, pressed.label, content))
+        notes = {
+            "taken": pressed.label,
+            "again": f"You chose {pressed.label!r} before.",
+            "theirs-not": "This choice is for somebody else.",
+        }
+        if self.sender is not None:
+            with contextlib.suppress(TelegramError):  # the button stops turning a little later
+                note = notes.get(pressed.state, "This choice is closed.")
+                await self.sender.bot.answer_callback_query(inbound.callback.id, note[:200])
+
+    async def _moved(self, inbound: Inbound) -> None:
+        assert inbound.moved is not None
+        self.settings = self.settings.moved(inbound.moved.old, inbound.moved.new)
+        if inbound.chat.id == inbound.moved.new:
+            await self.office.receive(events.event_of(self.office.agent, inbound, "moved", self.me, ""))
+
+    async def _member(self, inbound: Inbound, verdict: Verdict) -> None:
+        """Somebody let the bot in, or put it out. Where it is not to be, it leaves."""
+        log.info("telegram_member", change=verdict.reason, chat_type=inbound.chat.type)
+        if verdict.reason == "leave":
+            await self._leave(inbound)
+
+    async def _leave(self, inbound: Inbound) -> None:
+        if self.sender is not None:
+            with contextlib.suppress(TelegramError):
+                await self.sender.bot.leave_chat(inbound.chat.id)
+
+    # -- out
+
+    def wait(self, effect: Effect) -> float:
+        if self.sender is None:
+            return UNREADY_SECONDS
+        where = events.place(effect.room, effect.event)
+        return self.flood.take(str(where.chat), where.is_group, time.monotonic())
+
+    async def deliver(self, effect: Effect) -> Result:
+        if self.sender is None:
+            return Later(UNREADY_SECONDS)
+        try:
+            result = await self.sender.send(effect)
+        except ValueError:
+            return Failed("no-such-place")
+        if isinstance(result, Sent):
+            where = events.place(effect.room, effect.event)
+            now = time.time_ns() // 1_000_000
+            for user in self._askers.peek(effect.event) or ():
+                self.manners.told(effect.room, user, now, effect.text)
+            if self.posts is not None:
+                self.posts.said(where.chat, now)
+        return result
+
+    async def settled(self, effect: Effect) -> None:
+        """Its outcome is on disk: now the last of somebody who is to be forgotten can go."""
+        if principal := self._to_forget.pop(effect.event, ""):
+            await self.office.forget(principal)
+
+    # -- the rest
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            level = log.warning if isinstance(error, TeeheeError) else log.error
+            level("telegram_task_failed", error=f"{type(error).__name__}: {error}")
+
+    async def close(self) -> None:
+        """Ends what runs beside."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
