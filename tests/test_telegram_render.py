@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from itertools import combinations
@@ -236,7 +237,7 @@ PIECES = st.one_of(
 FUZZ = st.lists(PIECES, max_size=60).map("".join)
 
 
-@share(0.4)
+@share(0.2)
 @given(FUZZ)
 def test_no_text_whatever_makes_entities_that_could_be_refused(text: str) -> None:
     rendered = render(text)
@@ -245,7 +246,7 @@ def test_no_text_whatever_makes_entities_that_could_be_refused(text: str) -> Non
     assert bool(rendered.text) == bool(text.encode("utf-8", "replace").strip() and text.strip())
 
 
-@share(0.02)
+@share(0.01)
 @given(FUZZ, st.integers(1, 400))
 def test_what_fits_as_markdown_fits_rendered(text: str, times: int) -> None:
     full = (text * times)[:4096]
@@ -286,7 +287,7 @@ def as_message(rendered: Rendered) -> telegram.Message:
     return telegram.Message(1, datetime.now(UTC), chat, text=rendered.text, entities=entities)
 
 
-@share(0.1)
+@share(0.05)
 @given(FUZZ)
 def test_python_telegram_bot_reads_the_entities_as_they_are_meant(text: str) -> None:
     rendered = render(text)
@@ -302,7 +303,7 @@ def test_python_telegram_bot_reads_the_entities_as_they_are_meant(text: str) -> 
     assert reader.text == rendered.text
 
 
-@share(0.01)
+@share(0.005)
 @given(st.lists(FUZZ, min_size=20, max_size=60).map("\n\n".join), st.integers(100, 4096))
 def test_each_part_of_a_long_reply_fits_when_rendered(text: str, limit: int) -> None:
     for part in split(text, 4096, 100).texts:
@@ -315,7 +316,9 @@ def test_each_part_of_a_long_reply_fits_when_rendered(text: str, limit: int) -> 
 def test_a_hostile_message_is_rendered_in_a_moment(piece: str) -> None:
     text = (piece * 4096)[:4096]
 
+    began = time.process_time()
     rendered = render(text)
 
+    assert time.process_time() - began < 3
     check(rendered)
     assert re.sub(r"\W", "", rendered.text) in re.sub(r"\W", "", text)

@@ -127,9 +127,15 @@ class _Writer:
         text = text.strip()
         return Rendered(text, () if self.is_plain else tuple(_entities(text, self.runs, lead)))
 
-    def put(self, text: str, *own: _Style) -> None:
+    def put(self, text: str) -> None:
         if text:
-            self.runs.append((text, (*self.styles, *own)))
+            self.runs.append((text, tuple(self.styles)))
+
+    def _put_alone(self, text: str, style: _Style) -> None:
+        """Code stands in no style but a quote; the others end before it and go on behind it."""
+        if text:
+            quotes = [outer for outer in self.styles if outer.type == "blockquote"]
+            self.runs.append((text, (*quotes, style)))
 
     @contextmanager
     def style(self, kind: str, url: str = "") -> Iterator[None]:
@@ -186,8 +192,7 @@ class _Writer:
             self.put("\n")
         elif self.runs:
             self._gap(line)
-        quotes = [style for style in self.styles if style.type == "blockquote"]
-        self.runs.append((text, (*quotes, _Style("pre", language=language))))
+        self._put_alone(text, _Style("pre", language=language))
 
     def _quote(self, node: "SyntaxTreeNode") -> None:
         if self.marker:
@@ -247,8 +252,7 @@ class _Writer:
         if any(style.type == "text_link" for style in self.styles):
             self.put(text)  # Telegram shows a link or code, not both, and the address must not be lost
         else:
-            quotes = [style for style in self.styles if style.type == "blockquote"]
-            self.runs.append((text, (*quotes, _Style("code"))))
+            self._put_alone(text, _Style("code"))
 
     def _link(self, node: "SyntaxTreeNode", url: str) -> None:
         words = _words(node).strip()
@@ -314,7 +318,7 @@ def _entities(text: str, runs: list[tuple[str, tuple[_Style, ...]]], lead: int) 
         at = end
     wide = [match.start() for match in WIDE.finditer(text)]
     for style, start, end in sorted(found, key=lambda item: (item[1], -item[2])):
-        start, end = _trimmed(text, max(0, start), end, "\n" if style.type == "pre" else None)
+        start, end = _trimmed(text, max(0, start), max(0, end), "\n" if style.type == "pre" else None)
         if end <= start or not text[start:end].strip():
             continue
         offset = start + bisect_left(wide, start)
