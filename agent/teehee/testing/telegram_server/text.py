@@ -10,7 +10,8 @@ from typing import Any
 Json = Any
 
 DETECTED = re.compile(
-    r"(?P<url>https?://[^\s<>\"]*[^\s<>\".,;:!?)\]]|(?<![\w@/.])(?:[a-z0-9-]+\.)+(?:com|org|net|io|dev|me)\b(?:/[^\s<>\"]*)?)"
+    r"(?P<url>https?://[^\s<>\"]*[^\s<>\".,;:!?)\]]|(?<![\w@/.])(?:[a-z0-9-]+\.)+(?:com|org|net|io|dev|me)\b"
+    r"(?:/(?:[^\s<>\"]*[^\s<>\".,;:!?)\]])?)?)"
     r"|(?<![\w/])(?P<bot_command>/[A-Za-z0-9_]{1,64}(?:@[A-Za-z0-9_]{3,32})?)(?![\w/])"
     r"|(?<![\w`@/.])(?P<mention>@[A-Za-z0-9_]{4,32})(?!\w)"
     r"|(?<![\w&])(?P<hashtag>\#\w*[^\W\d]\w*)",
