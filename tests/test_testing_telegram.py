@@ -1,6 +1,8 @@
 """The loopback Bot API as python-telegram-bot finds it: polling, sending, limits, failures."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -22,6 +24,7 @@ from telegram.error import (
     RetryAfter,
     TimedOut,
 )
+from telegram.ext import Application, MessageHandler, filters
 
 from teehee.testing import until
 from teehee.testing.telegram_server import Chat, TelegramServer, User, World
@@ -321,13 +324,17 @@ async def test_a_cut_connection_leaves_the_client_without_an_answer(
     assert telegram.world.texts() == arrived
 
 
-async def test_a_slow_call_is_carried_out_after_the_client_gave_up_or_not_at_all(
-    telegram: TelegramServer, bot: Bot, private: Chat
+@pytest.mark.parametrize(("after", "arrived"), [(False, []), (True, ["hello"])])
+async def test_a_client_that_gives_up_waiting_cannot_know(
+    telegram: TelegramServer, bot: Bot, private: Chat, after: bool, arrived: list[str]
 ) -> None:
-    telegram.slows("sendMessage", 1.0)
+    telegram.slows("sendMessage", 0.5, after=after)
 
     with pytest.raises(TimedOut):
         await bot.send_message(private.id, "hello", read_timeout=0.2)
+    await asyncio.sleep(0.5)
+
+    assert telegram.world.texts() == arrived
 
 
 async def test_nobody_listens_for_a_while(telegram: TelegramServer, bot: Bot, mia: User, private: Chat) -> None:
@@ -403,3 +410,38 @@ async def test_a_group_that_moved_names_its_new_id(bot: Bot, world: World, mia: 
         (u.message.migrate_to_chat_id, u.message.migrate_from_chat_id) for u in await bot.get_updates() if u.message
     ]
     assert moves[-2:] == [(new.id, None), (None, group.id)]
+
+
+async def test_the_clients_own_application_runs_against_it(
+    telegram: TelegramServer, world: World, mia: User, private: Chat
+) -> None:
+    builder = Application.builder().token(world.me.token).base_url(telegram.base_url)
+    app = builder.base_file_url(telegram.file_url).build()
+
+    async def answer(update: Update, context: Json) -> None:
+        assert update.effective_message is not None
+        await update.effective_message.reply_text(f"you said {update.effective_message.text}", do_quote=True)
+
+    app.add_handler(MessageHandler(filters.TEXT, answer))
+    async with app:
+        await app.start()
+        assert app.updater is not None
+        await app.updater.start_polling(timeout=1)
+        said = mia.says(private, "hello")
+        await until(lambda: world.texts() == ["you said hello"])
+        await app.updater.stop()
+        await app.stop()
+
+    assert world.sent[0].reply_to == said["message_id"]
+
+
+def test_nothing_of_it_is_loaded_until_it_is_named() -> None:
+    program = """
+import sys, teehee.testing
+loaded = [name for name in sys.modules if name.startswith(("telegram", "starlette", "teehee.testing.telegram"))]
+teehee.testing.TelegramServer
+print(loaded, "teehee.testing.telegram_server" in sys.modules, "telegram" in sys.modules)
+"""
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert told.stdout == "[] True False\n"

@@ -84,6 +84,7 @@ async def test_markup_becomes_entities(cast: Cast, mode: str, source: str, said:
     ("mode", "source", "why"),
     [
         ("HTML", "a < b", "Unsupported start tag"),
+        ("HTML", "a < b > c", "Unsupported start tag"),
         ("HTML", "<h1>a</h1>", 'Unsupported start tag "h1" at byte offset 0'),
         ("HTML", "<b>a", "Can't find end tag corresponding to start tag"),
         ("HTML", "é<b>a</i>", 'Unmatched end tag at byte offset 6, expected "</b>", found "</i>"'),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from teehee.testing.telegram_server.world import World
 
 Json = Any
+KEPT_MESSAGES = 10_000  # of one chat; a run for hours must not fill the memory
 PRESENT = ("creator", "administrator", "member", "restricted")
 ADMIN_RIGHTS = (
     "can_be_edited", "can_manage_chat", "can_delete_messages", "can_manage_video_chats", "can_restrict_members",
@@ -159,6 +160,8 @@ class Chat:
             message["reply_to_message"] = without_reply(self.messages[reply_to])
         message.update(content)
         self.messages[message["message_id"]] = message
+        if len(self.messages) > KEPT_MESSAGES:
+            del self.messages[next(iter(self.messages))]
         if not quiet:
             self.tell("message", message, sender, explicit_reply=bool(reply_to))
         if sender is not None and sender.is_bot:
@@ -183,7 +186,7 @@ class Chat:
         if self.type in ("private", "channel") or not content_of(message):
             return True
         replied = message.get("reply_to_message", {}).get("from", {}).get("id") == bot.id and explicit_reply
-        named = names(message, bot.username)
+        named = names(message, bot)
         if sender is not None and sender.is_bot:
             # https://core.telegram.org/bots/features#bot-to-bot-communication
             whole = bot.bot_to_bot and self.is_admin(bot) and not bot.privacy
@@ -204,12 +207,14 @@ def content_of(message: Json) -> bool:
     return any(kind in message for kind in kinds)
 
 
-def names(message: Json, username: str) -> bool:
-    """Whether a message names the bot: @name, or a command that ends in it."""
+def names(message: Json, bot: "Bot") -> bool:
+    """Whether a message names the bot: @name, a command that ends in it, or a link to it."""
     text = message.get("text", message.get("caption", ""))
     for entity in message.get("entities", message.get("caption_entities", [])):
         said = texts.cut(text, entity).lower()
-        if entity["type"] in ("mention", "bot_command") and said.endswith(f"@{username.lower()}"):
+        if entity["type"] in ("mention", "bot_command") and said.endswith(f"@{bot.username.lower()}"):
+            return True
+        if entity.get("user", {}).get("id") == bot.id:
             return True
     return False
 

@@ -30,14 +30,18 @@ class Rejected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One call that goes wrong. `cut` breaks the connection: "before" the call is carried out, or "after"."""
+    """One call that goes wrong. `cut` breaks the connection, `delay_seconds` holds the answer back.
+
+    `after`: both happen once the call is carried out, else before.
+    """
 
     status: int = 0
     description: str = ""
     retry_after: int = 0
     page: bool = False  # a proxy's HTML in place of JSON
-    cut: str = ""
+    cut: bool = False
     delay_seconds: float = 0.0
+    after: bool = False
 
     def rejected(self) -> Rejected:
         said = self.description or SAID.get(self.status, "Error").format(retry_after=self.retry_after)

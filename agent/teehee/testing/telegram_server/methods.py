@@ -123,7 +123,10 @@ def send(world: World, bot: Bot, params: Params, method: str, chat: Chat, conten
     message = chat.post(bot, content, reply_to=reply, thread=thread, quiet=bool(only_for))
     if only_for:
         message["ephemeral_message_id"] = message["message_id"]
-    said, entities = content.get("text", content.get("caption", "")), content.get("entities", [])
+    said, entities = (
+        content.get("text", content.get("caption", "")),
+        content.get("entities", content.get("caption_entities", [])),
+    )
     world.sent.append(
         Sent(
             bot.id,

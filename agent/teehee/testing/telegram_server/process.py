@@ -42,10 +42,13 @@ class TelegramProcess:
 
 
 @contextlib.asynccontextmanager
-async def telegram_process(*, port: int = 0, username: str = "teehee_bot") -> AsyncIterator[TelegramProcess]:
+async def telegram_process(
+    *, port: int = 0, username: str = "teehee_bot", token: str = ""
+) -> AsyncIterator[TelegramProcess]:
     """Starts the server in a process, and ends it with the block."""
     module = "teehee.testing.telegram_server"
-    command = [sys.executable, "-m", module, "--port", str(port), "--username", username]
+    options = ["--port", str(port), "--username", username, "--token", token]
+    command = [sys.executable, "-m", module, *options]
     child = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     try:
         assert child.stdout is not None

@@ -94,11 +94,11 @@ class TelegramServer:
 
     def hangs_up(self, method: str, *, after: bool, times: int = 1) -> None:
         """The connection breaks before an answer; `after` says that the call was carried out all the same."""
-        self.world.faults.add(method, Fault(cut="after" if after else "before"), times)
+        self.world.faults.add(method, Fault(cut=True, after=after), times)
 
-    def slows(self, method: str, seconds: float, *, times: int = 1) -> None:
-        """The next calls are carried out this much later."""
-        self.world.faults.add(method, Fault(delay_seconds=seconds), times)
+    def slows(self, method: str, seconds: float, *, after: bool, times: int = 1) -> None:
+        """The answer comes this much later; a client that gives up waiting has nothing done, or with `after` all."""
+        self.world.faults.add(method, Fault(delay_seconds=seconds, after=after), times)
 
     @contextlib.asynccontextmanager
     async def refusing(self) -> AsyncIterator[None]:
@@ -141,21 +141,23 @@ class TelegramServer:
             bot = self._authorized(request.match_info["token"])
             params = await params_of(request)
             fault = world.faults.take(method) or fault
-            if fault.delay_seconds:
+            if not fault.after:
                 await asyncio.sleep(fault.delay_seconds)
-            if fault.cut == "before":
+            if fault.cut and not fault.after:
                 world.calls.append(Call(bot.id, method, params.given, world.clock(), 0))
                 return aborted(request)
             if fault.status:
-                if fault.retry_after:
-                    world.limits.hush(bot.id, params.number("chat_id"), fault.retry_after)
+                if fault.retry_after and (chat := params.number("chat_id")):
+                    world.limits.hush(bot.id, chat, fault.retry_after)
                 raise fault.rejected()
             status, body = 200, b'{"ok":true,"result":' + await self._carried_out(bot, method, params) + b"}"
         except Rejected as rejected:
             status, body = rejected.status, json.dumps(rejected.body()).encode()
         world.calls.append(Call(bot.id if bot else 0, method, params.given, world.clock(), status))
-        if fault.cut == "after":
-            return aborted(request)
+        if fault.after:
+            await asyncio.sleep(fault.delay_seconds)
+            if fault.cut:
+                return aborted(request)
         if fault.page:
             return web.Response(body=PAGE, status=status, content_type="text/html")
         return web.Response(body=body, status=status, content_type="application/json")

@@ -10,12 +10,14 @@ from typing import Any
 Json = Any
 
 DETECTED = re.compile(
-    r"(?P<url>https?://[^\s<>\"]*[^\s<>\".,;:!?)\]]|(?<![\w@/.])(?:[a-z0-9-]+\.)+(?:com|org|net|io|dev|me)\b(?:/[^\s<>\"]*)?)"
+    r"(?P<url>https?://[^\s<>\"]*[^\s<>\".,;:!?)\]]|(?<![\w@/.])(?:[a-z0-9-]+\.)+(?:com|org|net|io|dev|me)\b"
+    r"(?:/(?:[^\s<>\"]*[^\s<>\".,;:!?)\]])?)?)"
     r"|(?<![\w/])(?P<bot_command>/[A-Za-z0-9_]{1,64}(?:@[A-Za-z0-9_]{3,32})?)(?![\w/])"
     r"|(?<![\w`@/.])(?P<mention>@[A-Za-z0-9_]{4,32})(?!\w)"
     r"|(?<![\w&])(?P<hashtag>\#\w*[^\W\d]\w*)",
     re.ASCII | re.IGNORECASE,
 )
+MOST_ENTITIES = 100  # of one message; the server passes over the rest (https://limits.tginfo.me)
 KINDS = {
     "mention", "hashtag", "cashtag", "bot_command", "url", "email", "phone_number", "bold", "italic", "underline",
     "strikethrough", "spoiler", "blockquote", "expandable_blockquote", "code", "pre", "text_link", "text_mention",
@@ -78,7 +80,8 @@ def composed(text: str, mode: str | None, entities: list[Json] | None) -> tuple[
     text, entities = trimmed(text, entities or [])
     covered = [(entity["offset"], entity["offset"] + entity["length"]) for entity in entities]
     more = [found for found in detected(text) if not any(a <= found["offset"] < b for a, b in covered)]
-    return text, sorted([*entities, *more], key=lambda entity: (entity["offset"], -entity["length"]))
+    found = sorted([*entities, *more], key=lambda entity: (entity["offset"], -entity["length"]))
+    return text, found[:MOST_ENTITIES]
 
 
 def checked(text: str, entity: Json) -> Json:
@@ -117,7 +120,7 @@ def parsed_html(source: str) -> tuple[str, list[Json]]:
         at = match.end()
         where = len(source[: match.start()].encode())
         closing, inner = bool(match.group(1)), match.group(2) or ""
-        tag, _, attributes = inner.strip().partition(" ")
+        tag, _, attributes = inner.partition(" ")
         tag = tag.lower()
         if not closing:
             if tag not in TAGS:

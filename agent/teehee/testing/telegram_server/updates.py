@@ -4,6 +4,7 @@ https://core.telegram.org/bots/api#getting-updates
 """
 
 import asyncio
+import itertools
 import json
 import random
 from collections import deque
@@ -81,7 +82,7 @@ class Updates:
         elif offset:
             while self.waiting and self.waiting[0].id < offset:
                 self.confirm()
-        found = [self.waiting[place] for place in range(min(limit, len(self.waiting)))]
+        found = list(itertools.islice(self.waiting, limit))
         if self.again:
             found, self.again = [*self.again, *found][:limit], []
         if self.twist.shuffle:
