@@ -25,6 +25,9 @@ class Stage:
     server: TelegramServer
     model: ScriptedModel
 
+    def is_listening(self) -> bool:
+        return any(call.method in ("deletewebhook", "setwebhook") for call in self.world.calls)
+
     def texts(self, chat: Chat) -> list[str]:
         """What the agent has said in a chat, oldest first."""
         return [sent.text for sent in self.sent(chat)]
@@ -75,5 +78,5 @@ async def on_stage(
         given = {"model_url": model.url, "replies_per_minute": 1000, **(options or {})}
         async with running(folder / "data", [file], failpoint=failpoint, **given) as up:
             stage = Stage(up, server.world, server, model)
-            await until(lambda: any(call.method in ("deletewebhook", "setwebhook") for call in server.world.calls), seconds=20)
+            await until(stage.is_listening)
             yield stage

@@ -170,7 +170,7 @@ async def test_an_owner_named_by_the_policy_stops_the_agent_and_is_answered(vaul
     told = await order(vault, "e1", "stop")
 
     assert told["changed"]
-    assert [effect["text"] for effect in told["effects"]] == ["Stopped."]
+    assert [(effect["text"], effect["state"]) for effect in told["effects"]] == [("Stopped.", "sending")]
     assert await rule_of(vault.mind("effect.submit", answer("e9"))) == "base.stopped"
     assert waiting["id"] not in [due["id"] for due in (await vault.gate("effect.due"))["effects"]]
     stops = [entry for entry in await vault.verified() if isinstance(entry, leaf.Stop)]

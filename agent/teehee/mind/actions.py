@@ -73,7 +73,7 @@ async def run(turn: Turn, decision: Decision) -> list[Result]:
             _note(action.name, started, "failed", str(error))
         else:
             _note(action.name, started, "done" if results[-1] is not CLOSED else "closed")
-    if failures and not any(result.text for result in results):
+    if failures and not any(result.text or result.effects for result in results):
         raise ActionFailed("; ".join(failures))
     return results
 
@@ -107,9 +107,6 @@ async def _run_one(turn: Turn, action: Action, given: tuple[Any, ...]) -> Result
     except Exception as error:
         log.exception("action_failed", action=action.name)
         raise ActionFailed(f"{action.name} failed: {type(error).__name__}") from error
-    if isinstance(result, Result) and result.effects:
-        log.warning("action_failed", action=action.name, error="asks for effects, which this release does not send")
-        raise ActionFailed(f"{action.name} asks for effects, which cannot be sent")
     if not isinstance(result, Result):
         log.warning("action_failed", action=action.name, error=f"gave {type(result).__name__}, expected a Result")
         raise ActionFailed(f"{action.name} gave no Result")

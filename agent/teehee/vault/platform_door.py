@@ -1,7 +1,7 @@
 """What connectors of platforms ask beside the hot path: marks on what leaves, buttons, commands, owners' words."""
 
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
@@ -153,7 +153,7 @@ class PlatformDoor:
         answer = _Answer(asked.agent, asked.source, asked.event, asked.parts)
         effects, _ = self.core.ledger.submit(_submission(answer), now, "gate")
         taken = set(self.core.ledger.mark_sending([effect.id for effect in effects]))
-        return [effect for effect in effects if effect.id in taken]
+        return [replace(effect, state="sending") for effect in effects if effect.id in taken]
 
     async def account(self, params: Params) -> Json:
         """The account an agent has on a platform, by the platform's own number: it stands in the next statement."""
