@@ -327,20 +327,6 @@ def test_stop_comes_through_over_every_quota_and_switch() -> None:
     assert judged(order("stop", chat=PRIVATE), settings, manners) == Verdict("command", "command")
 
 
-def test_an_album_is_one_turn() -> None:
-    photo: Json = {"photo": [{"file_id": "F", "file_unique_id": "U", "width": 1, "height": 1}], "media_group_id": "77"}
-    settings, manners = TelegramSettings(user_per_minute=1), Manners()
-
-    first = judged(to_me("what are these?", **photo), settings, manners)
-    rest = [judged(said(None, **photo), settings, manners) for _ in range(3)]
-
-    assert (first.reason, {item.reason for item in rest}) == ("mention", {"album"})
-    assert judged(said(None, sender=BEN, **photo), settings, manners).reason == "not_addressed"
-    assert judged(said(None, **photo), settings, Manners()).reason == "not_addressed"
-    assert judged(said(None, **{**photo, "media_group_id": "78"}), settings, manners).reason == "not_addressed"
-    assert judged(to_me(), settings, manners).reason == "user_quota_hint"
-
-
 # -- after downtime
 
 

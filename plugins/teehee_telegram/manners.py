@@ -66,8 +66,6 @@ class Manners:
             return Verdict("heard", "pinned")
         if inbound.sender.is_chat:
             return Verdict("heard", "channel" if inbound.kind == "channel_post" else "anonymous")
-        if inbound.album and (asker := self._users.peek(inbound.sender.id)) and asker.album == inbound.album:
-            return Verdict("message", "album")  # a further picture of one turn, and only the first has the words
         verdict = _private(inbound) if inbound.chat.type == "private" else self._group(inbound, settings, me, now)
         if verdict.kind == "heard":
             return verdict
@@ -127,7 +125,7 @@ class Manners:
             return Verdict("heard", "user_quota" if inbound.sender.is_bot else f"user_{over}")
         if over := chat.over(settings.chat_per_minute, settings.chat_per_hour, now):
             return Verdict("heard", "chat_quota" if inbound.sender.is_bot else f"chat_{over}")
-        user.count(inbound.album)
+        user.count()
         chat.count()
         if inbound.sender.is_bot:
             self._bots.get(inbound.chat.id).turns += 1

@@ -58,11 +58,10 @@ class _Window:
 
 @dataclass(slots=True)
 class Quota:
-    """Answers in this minute and this hour, and the album that got the last one."""
+    """Answers in this minute and this hour."""
 
     minute: _Window = field(default_factory=lambda: _Window(MINUTE_MS))
     hour: _Window = field(default_factory=lambda: _Window(HOUR_MS))
-    album: str = ""
 
     def over(self, per_minute: int, per_hour: int, now: int) -> str:
         """ "" while there is an answer left; else `quota`, the first time in a window `quota_hint`. 0 is no bound."""
@@ -75,8 +74,7 @@ class Quota:
             window.is_told = True
         return "quota_hint" if is_new else "quota"
 
-    def count(self, album: str = "") -> None:
+    def count(self) -> None:
         """One answer more, in the windows `over` looked at."""
-        self.album = album
         self.minute.count += 1
         self.hour.count += 1
