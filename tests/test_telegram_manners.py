@@ -117,6 +117,7 @@ def test_a_mention_makes_a_third_of_the_bot() -> None:
         answering(RIVAL, "/help", entities=[entity("bot_command", 0, 5)]),
         answering(SNIB, "@rival_bot?", entities=[entity("mention", 0, 10)]),
         order("help", "rival_bot"),
+        said("/help@rival_bot @SnibBot", entities=[entity("bot_command", 0, 15), entity("mention", 16, 8)]),
     ],
 )
 def test_what_is_for_another_bot_is_only_heard(given: Json) -> None:
@@ -133,9 +134,16 @@ def test_a_person_may_call_two_bots_but_a_bot_may_not() -> None:
 def test_forwarded_words_call_nobody() -> None:
     origin = {"type": "user", "date": 1, "sender_user": BEN.to_dict()}
 
-    assert judged(said("snib!", forward_origin=origin), TelegramSettings(names=("snib",))) == (
-        Verdict("heard", "forwarded")
-    )
+    settings = TelegramSettings(names=("snib",))
+
+    assert judged(said("snib!", forward_origin=origin), settings) == Verdict("heard", "forwarded")
+    assert judged(said("snib!", via_bot=RIVAL.to_dict()), settings) == Verdict("heard", "forwarded")
+
+
+def test_a_comment_on_a_channels_post_is_not_between_humans() -> None:
+    post = said("news", sender=None, sender_chat=CHANNEL.to_dict(), message_id=4)["message"]
+
+    assert judged(said("snib?", reply_to_message=post), TelegramSettings(names=("snib",))) == Verdict("message", "name")
 
 
 def test_channel_posts_are_only_heard() -> None:
@@ -314,6 +322,7 @@ def test_stop_comes_through_over_every_quota_and_switch() -> None:
     judged(to_me(), settings, manners)
 
     assert judged(to_me(), settings, manners).reason == "user_quota_hint"
+    assert judged(order("verify"), settings, manners).reason == "user_quota"
     assert judged(order("stop"), settings, manners) == Verdict("command", "command")
     assert judged(order("stop", chat=PRIVATE), settings, manners) == Verdict("command", "command")
 
@@ -376,6 +385,20 @@ def test_a_follow_up_has_to_be_as_alike_as_the_character_says() -> None:
     assert follow_up(talk(), "football tonight?", settings) == "not_addressed"
 
 
+def test_a_follow_up_is_compared_with_the_persons_own_words() -> None:
+    manners, room = talk(), f"telegram:{GROUP.id}"
+    judged(to_me("who plays football tonight?", sender=BEN), TALKATIVE, manners)
+    manners.told(room, ANN.id, NOON_MS, "Roses like loam")  # the answer to Ann took longer
+
+    assert follow_up(manners, "football tonight?", replace(TALKATIVE, similarity=0.4)) == "not_addressed"
+
+
+def test_a_picture_without_words_is_no_follow_up() -> None:
+    photo = {"file_id": "F", "file_unique_id": "U", "width": 1, "height": 1}
+
+    assert judged(said(None, photo=[photo]), TALKATIVE, talk()).reason == "not_addressed"
+
+
 def test_a_follow_up_between_humans_is_none() -> None:
     assert judged(answering(BEN), TALKATIVE, talk()).reason == "between_humans"
 
@@ -407,6 +430,8 @@ def test_nobody_answers_in_the_place_of_another_member() -> None:
 
     assert judged(named, TEAM) == judged(named, LEADING) == Verdict("heard", "team_member")
     assert judged(answering(mate, "roses"), TEAM) == Verdict("heard", "team_member")
+    assert judged(answering(mate, "@SnibBot?", entities=[entity("mention", 0, 8)]), TEAM).reason == "mention"
+    assert judged(answering(mate, "roses"), replace(TEAM, is_in_team=False)).reason == "between_humans"
 
 
 def test_every_rule_is_asserted_here() -> None:
@@ -431,6 +456,16 @@ def test_what_is_remembered_is_bounded() -> None:
 
     held = (manners._rooms, manners._bots, manners._users, manners._chats)
     assert [len(memory) for memory in held] == [20, 100, 100, 100]
+
+
+def test_who_was_seen_last_is_remembered_longest() -> None:
+    settings, manners = TelegramSettings(user_per_minute=2), Manners(most=2)
+    people = [tg.User(number, "P", False) for number in (101, 102, 103)]
+
+    for person in (people[0], people[1], people[0], people[2]):  # the second goes
+        judged(to_me(sender=person), settings, manners)
+
+    assert judged(to_me(sender=people[0]), settings, manners).reason == "user_quota_hint"
 
 
 def test_a_thousand_updates_are_judged_in_a_fraction_of_a_second() -> None:

@@ -71,9 +71,11 @@ def test_a_mention_by_id_is_one() -> None:
 
 
 def test_a_bot_without_a_username_is_mentioned_by_nobody_else() -> None:
-    found = inbound(said("@ben hi", entities=[entity("mention", 0, 4)]), Me(42, ""))
+    unnamed = {"id": 9, "is_bot": False, "first_name": "Cleo"}
+    found = inbound(said("Cleo hi", entities=[entity("text_mention", 0, 4, user=unnamed)]), Me(42, ""))
 
     assert not found.mentions_me
+    assert found.mentions == (Mention("", 9),)
 
 
 @pytest.mark.parametrize(
@@ -220,6 +222,16 @@ def test_a_change_of_my_status_has_a_name(chat: tg.Chat, old: Json, new: Json, c
 
     assert found.member is not None
     assert (found.member.old, found.member.new, found.member.change) == (old["status"], new["status"], change)
+
+
+def test_the_membership_of_another_is_not_mine() -> None:
+    status = {"status": "member", "user": user(BEN)}
+    given = update(
+        "my_chat_member", date=1, chat=GROUP.to_dict(), old_chat_member=status, new_chat_member=status,
+        **{"from": user(ANN)},
+    )  # fmt: skip
+
+    assert reason(given) == "another's membership"
 
 
 # -- what is not

@@ -294,7 +294,7 @@ def _reply(message: Held, me: Me) -> Replied | None:
 def _replied(held: Held, me: Me) -> Replied:
     """A message told with another one; one that cannot be shown any more has no sender."""
     sender = _sender(held) if "from" in held or "sender_chat" in held else None
-    is_me = sender is not None and not sender.is_chat and sender.id == me.id
+    is_me = sender is not None and sender.id == me.id
     text = string(held, "text", EXCERPT_UNITS) or string(held, "caption", EXCERPT_UNITS)
     return Replied(whole(held, "message_id"), sender, is_me, text)
 
