@@ -172,7 +172,7 @@ async def test_the_agent_can_react_instead_of_talking(stage: Stage) -> None:
     sam = stage.world.user("Sam")
     chat = stage.world.private(sam)
     stage.model.script.append(
-        "<response><actions>REACT</actions><parameters>{\"REACT\": {\"emoji\": \"🔥\"}}</parameters></response>"
+        '<response><actions>REACT</actions><parameters>{"REACT": {"emoji": "🔥"}}</parameters></response>'
     )
 
     said = sam.says(chat, "I passed!")

@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any
 
 from telegram import BotCommand
-from telegram.error import InvalidToken, TelegramError
+from telegram.error import ChatMigrated, InvalidToken, TelegramError
 
 from teehee.connector import (
     ConfigError,
@@ -39,6 +40,8 @@ from teehee_telegram.updates import read
 Json = Any
 TOKEN = "TELEGRAM_BOT_TOKEN"
 NO_TOKEN = "no bot yet: run `teehee secrets set telegram` with the token BotFather gave you"
+BASIC_GROUP = re.compile(r"-(?!100)[0-9]{1,15}|-100[0-9]{0,9}")  # supergroups have longer ids
+MOST_FOLLOWED = 100
 MOST_ASKERS = 4096  # messages whose answer is awaited
 UNREADY_SECONDS = 1.0  # while there is no bot to send with
 COMMAND_SECONDS = 10.0  # a command that takes longer is answered beside what comes next
@@ -113,6 +116,7 @@ class TelegramConnector:
 
     async def _serve(self, api: Api, version: int) -> None:
         """Takes updates in and posts what is due; ends when the token is another."""
+        await self._follow_groups(api)
         with contextlib.suppress(TelegramError):  # a menu that is not shown is no loss
             await api.bot.set_my_commands([BotCommand(name, about) for name, about in commands.ABOUT.items()])
         assert self.posts is not None
@@ -126,6 +130,17 @@ class TelegramConnector:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _follow_groups(self, api: Api) -> None:
+        """Groups that the character allows by an id they had once are allowed by the one they have now."""
+        named = self.settings.allowed_groups | (self.settings.allowed_chats or frozenset())
+        for old in sorted(one for one in named if BASIC_GROUP.fullmatch(one))[:MOST_FOLLOWED]:
+            try:
+                await api.bot.get_chat(int(old))
+            except ChatMigrated as moved:
+                self.settings = self.settings.moved(int(old), moved.new_chat_id)
+            except TelegramError:
+                continue
 
     async def _updates(self, api: Api) -> None:
         if not self.settings.webhook_url:
@@ -153,10 +168,12 @@ class TelegramConnector:
     async def _take(self, inbound: Inbound, is_part: bool) -> None:
         """One update: judged, witnessed and kept; then whatever follows from it. `is_part` is the rest of an album."""
         now = time.time_ns() // 1_000_000
-        if self.posts is not None:
+        if is_part and self.manners.admits(inbound, self.settings, self.me):
+            verdict = Verdict("heard", "album")
+        else:
+            verdict = self.manners.judge(inbound, self.settings, self.me, now)
+        if self.posts is not None and verdict.kind != "drop":
             self.posts.heard(inbound, now)
-        part = Verdict("heard", "album")
-        verdict = part if is_part else self.manners.judge(inbound, self.settings, self.me, now)
         log.debug("update_judged", kind=verdict.kind, reason=verdict.reason, update=inbound.update_id)
         match verdict.kind:
             case "drop":

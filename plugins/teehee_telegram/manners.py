@@ -71,6 +71,11 @@ class Manners:
             return verdict
         return self._bounded(verdict, inbound, settings, now)
 
+    def admits(self, inbound: Inbound, settings: TelegramSettings, me: Me) -> bool:
+        """Is what is said there and by them for the agent's ears at all?"""
+        verdict = _platform(inbound, settings, me)
+        return verdict is None or verdict.kind != "drop"
+
     def told(self, room: str, user: int, now: int, text: str = "") -> None:
         """Notes that `user` was answered in `room`, so that what they say next may belong to the same talk."""
         held = self._rooms.get(room)

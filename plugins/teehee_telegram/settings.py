@@ -105,7 +105,7 @@ def read(client_config: Json, settings: Mapping[str, str]) -> tuple[TelegramSett
             pinned_groups=frozenset(posts.texts("pinnedMessagesGroups")),
             min_between_ms=posts.ms("minTimeBetweenPosts", PLAIN.auto_post.min_between_ms),
         ),
-        api_root=ours.url("API_ROOT", API_ROOT, is_local_plain=True),
+        api_root=ours.api_root(),
         names=ours.names(),
         user_per_minute=ours.number("USER_PER_MINUTE", PLAIN.user_per_minute),
         user_per_hour=ours.number("USER_PER_HOUR", PLAIN.user_per_hour),
@@ -217,8 +217,18 @@ class _Ours:
         )
         return default
 
+    def api_root(self) -> str:
+        """Telegram's own, or a Bot API server on this machine: the token is part of every URL, and a character's file
+        may be a stranger's.
+        """
+        root = self.url("API_ROOT", API_ROOT, is_local_plain=True)
+        if root == API_ROOT or urlsplit(root).hostname in LOOPBACK:
+            return root
+        self.told.append(f"{PREFIX}API_ROOT: a bot's token goes to {API_ROOT} or to this machine; {API_ROOT} is taken")
+        return API_ROOT
+
     def url(self, name: str, default: str, *, is_local_plain: bool = False) -> str:
-        """An https URL; plain http only to this machine, for the token is part of what is asked for."""
+        """An https URL; plain http only to this machine."""
         value = self.taken(name).rstrip("/")
         if not value:
             return default
