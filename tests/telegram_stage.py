@@ -70,6 +70,7 @@ async def on_stage(
     settings: Mapping[str, Json] | None = None,
     options: Mapping[str, Json] | None = None,
     failpoint: str = "",
+    is_ready: bool = True,
     **more: Json,
 ) -> AsyncIterator[Stage]:
     """Ada, ready: her bot has said who it is."""
@@ -78,5 +79,6 @@ async def on_stage(
         given = {"model_url": model.url, "replies_per_minute": 1000, **(options or {})}
         async with running(folder / "data", [file], failpoint=failpoint, **given) as up:
             stage = Stage(up, server.world, server, model)
-            await until(stage.is_listening)
+            if is_ready:
+                await until(stage.is_listening)
             yield stage

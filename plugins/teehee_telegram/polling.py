@@ -1,6 +1,7 @@
 """Brings updates in: asked for one batch after another, or posted to us. None is confirmed before it is on disk."""
 
 import asyncio
+import contextlib
 import hmac
 import json
 import secrets
@@ -32,7 +33,7 @@ async def poll(office: Office, caller: Api, take: Take) -> None:
 
     Raises ConfigError when the token is not accepted.
     """
-    await caller.bot.delete_webhook(drop_pending_updates=False)
+    await _take_back(caller)
     offset, failures = None, 0
     while True:
         try:
@@ -40,6 +41,8 @@ async def poll(office: Office, caller: Api, take: Take) -> None:
         except TelegramError as error:
             failures += 1
             await asyncio.sleep(_after(office, error, failures))
+            if isinstance(error, Conflict) and "webhook" in error.message.lower():
+                await _take_back(caller)
             continue
         failures = 0
         for code in ("taken", "away"):
@@ -48,6 +51,12 @@ async def poll(office: Office, caller: Api, take: Take) -> None:
             continue
         await _taken(take, updates)
         offset = max((number for one in updates if (number := _number(one)) is not None), default=-1) + 1
+
+
+async def _take_back(caller: Api) -> None:
+    """Somebody had updates posted elsewhere: what Telegram still holds comes to us again."""
+    with contextlib.suppress(TelegramError):
+        await caller.bot.delete_webhook(drop_pending_updates=False)
 
 
 def _after(office: Office, error: TelegramError, failures: int) -> float:

@@ -115,7 +115,7 @@ def read(client_config: Json, settings: Mapping[str, str]) -> tuple[TelegramSett
         bot_cooldown_seconds=ours.number("BOT_COOLDOWN_SECONDS", PLAIN.bot_cooldown_seconds),
         stale_seconds=ours.number("STALE_SECONDS", PLAIN.stale_seconds),
         messages_per_second=ours.number("MESSAGES_PER_SECOND", PLAIN.messages_per_second, least=1),
-        webhook_url=ours.url("WEBHOOK_URL", ""),
+        webhook_url=ours.url("WEBHOOK_URL", "", is_local_plain=True),
     )
     eliza.finish()
     posts.finish()
