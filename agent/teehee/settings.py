@@ -319,6 +319,13 @@ def _prefixes_v1(character: Character) -> tuple[str, ...]:
     return (*short, f"CHARACTER.{character.id.upper().replace('-', '_')}.", f"CHARACTER.{plain}.")
 
 
+def plugin_secrets(plugin: str, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The secrets this environment has for a plugin by the plugin's own name: TELEGRAM_BOT_TOKEN for `telegram`."""
+    environ = os.environ if environ is None else environ
+    start = f"{plugin.upper()}_"
+    return {name: value for name, value in environ.items() if name.startswith(start) and value and looks_secret(name)}
+
+
 def is_key_set(name: str, environ: Mapping[str, str] | None = None) -> bool:
     """Does this environment hold a provider's key of this name?"""
     return bool((os.environ if environ is None else environ).get(name))

@@ -1,12 +1,16 @@
 """The plugins of a character that have a half in the gate: what the policy must allow for them, and what runs there."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from teehee.character.model import Character, Json
 from teehee.character.names import BUILT_IN, plain_name
 from teehee.plugin import Plugin
-from teehee.settings import Settings
+from teehee.settings import Settings, plugin_secrets
 from teehee.wire import boot
+
+if TYPE_CHECKING:
+    from teehee.supervisor.plan import PlannedAgent
 
 
 def plugins(character: Character, path: str = "") -> tuple[Plugin, ...]:
@@ -17,6 +21,32 @@ def plugins(character: Character, path: str = "") -> tuple[Plugin, ...]:
     from teehee import registry  # looks through every installed package: only when there is something to find
 
     return registry.ours(named, path)
+
+
+def secrets(
+    character: Character,
+    connected: Sequence[Plugin],
+    before: Sequence["PlannedAgent"],
+    environ: Mapping[str, str] | None,
+) -> tuple[dict[str, str], list[str]]:
+    """What the environment holds for these plugins by their own names, and sentences about what is not taken.
+
+    An account has one agent: the first that asks for it. `before` are the agents planned already.
+    """
+    found: dict[str, str] = {}
+    told = []
+    for plugin in connected:
+        given = {n: v for n, v in plugin_secrets(plugin.name, environ).items() if n not in character.secrets}
+        taken = [agent.character.name for agent in before if given and given.items() & _own(agent).items()]
+        if taken:
+            told.append(f"{', '.join(given)} is {taken[0]}'s: give this agent its own, in its file's secrets")
+        else:
+            found |= given
+    return found, told
+
+
+def _own(agent: "PlannedAgent") -> dict[str, str]:
+    return {name.removeprefix(f"{agent.slug}/"): value for name, value in agent.secrets.items()}
 
 
 def policy(settings: Settings, character: Character, connected: Sequence[Plugin]) -> dict[str, Json]:

@@ -184,7 +184,9 @@ def _planned(slot: str, slug: str, folder: Path | None, reading: Reading, plan: 
     run, options, environ = plan.run, plan.options, plan.variables
     character = with_environment(reading.character, environ, legacy=run.settings.legacy_env)
     effective = resolve(options, character, environ)
-    given = dict(character.secrets)
+    plugins = connected.plugins(character, run.settings.plugin_path)
+    found, told = connected.secrets(character, plugins, plan.agents, environ)
+    given = {**found, **character.secrets}
     choice = brains.choose(effective)
     given |= brains.secrets(choice)
     redacted, secrets = strip_secrets(replace(character, secrets=given))
@@ -195,11 +197,11 @@ def _planned(slot: str, slug: str, folder: Path | None, reading: Reading, plan: 
         *effective.notes,
         *choice.notes,
         *purses.notes(choice, effective),
+        *told,
         *_without_counterpart(character, run.settings.plugin_path),
     )
     named = {f"{slug}/{name}": value for name, value in secrets.items()}
     salt = _legacy_salt(reading.character)
-    plugins = connected.plugins(character, run.settings.plugin_path)
     return PlannedAgent(slot, slug, redacted, effective, named, folder, choice, notes, origins, salt, plugins)
 
 
