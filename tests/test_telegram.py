@@ -295,6 +295,27 @@ async def test_a_command_for_another_bot_is_not_ours(stage: Stage) -> None:
     assert len(stage.texts(group)) == 1
 
 
+# -- admins of a group
+
+
+async def test_admins_of_a_group_and_nobody_else_may_ask_for_silence(stage: Stage) -> None:
+    mia, tom = stage.world.user("Mia"), stage.world.user("Tom")
+    group = stage.world.supergroup("Library", mia, tom)
+    group.promote(mia)
+
+    tom.says(group, "/quiet@teehee_bot")
+    assert "admins of a group" in (await stage.answered(group))[0]
+    mia.says(group, "/quiet@teehee_bot")
+    assert "quiet here" in (await stage.answered(group, 2))[1]
+    tom.says(group, "@teehee_bot psst")
+    await asyncio.sleep(0.7)
+    assert len(stage.texts(group)) == 2
+    mia.says(group, "/speak@teehee_bot")
+    assert "again" in (await stage.answered(group, 3))[2]
+    tom.says(group, "@teehee_bot psst")
+    await stage.answered(group, 4)
+
+
 # -- owners
 
 

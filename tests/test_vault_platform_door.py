@@ -288,6 +288,39 @@ async def test_forgetting_takes_what_a_person_pressed(vault: Vault) -> None:
     assert vault.core.db.execute("SELECT * FROM choices").fetchall() == []
 
 
+# -- silence in a chat
+
+
+async def hush(vault: Vault, event: str, quiet: bool, room: str = CHAT) -> Json:
+    await vault.gate("event.witness", seen(event, "command", room=room))
+    asked = {"agent": "agent-ada", "source": "telegram", "event": event, "quiet": quiet}
+    return await vault.gate("chat.quiet", asked)
+
+
+async def test_in_a_quiet_chat_the_mind_says_nothing_in_any_topic_and_commands_are_answered(vault: Vault) -> None:
+    await hush(vault, "c1", True, f"{CHAT}/7")
+    await vault.gate("event.witness", seen("e1"))
+
+    assert await rule_of(vault.mind("effect.submit", answer("e1"))) == "base.quiet-chat"
+    assert len((await vault.gate("command.answer", answer("c1", room=f"{CHAT}/7")))["effects"]) == 1
+    assert await vault.gate("chat.quiet.list", {"agent": "agent-ada"}) == {"chats": [CHAT]}
+
+
+async def test_silence_ends_and_is_of_one_chat_only(vault: Vault) -> None:
+    await hush(vault, "c1", True)
+    await vault.gate("event.witness", seen("e1", room="telegram:-200"))
+    assert len((await vault.mind("effect.submit", answer("e1", room="telegram:-200")))["effects"]) == 1
+
+    assert await hush(vault, "c2", False) == {"changed": True}
+    assert (await said(vault, "e2"))["state"] == "due"
+
+
+async def test_silence_needs_a_witnessed_command(vault: Vault) -> None:
+    asked = {"agent": "agent-ada", "source": "telegram", "event": "c9", "quiet": True}
+
+    assert await rule_of(vault.gate("chat.quiet", asked)) == "base.event-not-witnessed"
+
+
 # -- accounts
 
 

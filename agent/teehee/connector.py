@@ -101,6 +101,12 @@ class Office(Protocol):
     async def order(self, event: Event, order: str, text: str, verb: str) -> bool:
         """An owner's `stop` or `resume`; is that a change? Raises Refused when they are no owner of this agent's."""
 
+    async def quiet(self, event: Event, quiet: bool) -> None:
+        """Silence in the chat where the command `event` was given by an admin of it, or the end of it."""
+
+    async def quiet_chats(self) -> frozenset[str]:
+        """The chats, as in rooms but without a topic, in which the agent is to be silent."""
+
     async def press(self, event: Event, reference: str, option: int) -> Pressed:
         """A button under the message `reference` was pressed; a taken press is an event of kind `choice`."""
 

@@ -18,10 +18,13 @@ ABOUT = {
     "prove": "a fresh statement that answers your own NONCE",
     "status": "how I am doing, and your own id",
     "forget": "have everything of yours destroyed",
+    "quiet": "for a group's admins: silence here",
+    "speak": "for a group's admins: the end of it",
     "stop": "for my owners: silence me",
     "resume": "for my owners: let me speak again",
 }
 OWNERS = ("stop", "resume")
+ADMINS = ("quiet", "speak")
 NONCE = re.compile(r"(?:[0-9a-f]{2}){8,64}")
 RUNGS = {"dev": "development: nobody else can rely on it", "tdx": "Intel TDX hardware"}
 
@@ -158,9 +161,13 @@ async def _order(asked: Asked) -> str:
     return "Only my owners may do that: people whose ids stand in my policy."
 
 
+async def _admin(asked: Asked) -> str:
+    return "That is for the admins of a group, in the group."
+
+
 ANSWERS: Mapping[str, Callable[[Asked], Awaitable[str]]] = {
     "start": _start, "help": _help, "status": _status, "verify": _verify, "receipt": _receipt, "prove": _prove,
-    "forget": _forget, "stop": _order, "resume": _order,
+    "forget": _forget, "stop": _order, "resume": _order, "quiet": _admin, "speak": _admin,
 }  # fmt: skip
 
 

@@ -77,6 +77,7 @@ class TelegramConnector:
         self.me = Me(0, "")
         self.sender: sending.Sender | None = None
         self.posts: AutoPoster | None = None
+        self.quiet: frozenset[str] = frozenset()  # chats whose admins asked for silence
         self._askers: Recent[list[int]] = Recent(MOST_ASKERS, list)  # by event
         self._told_stale: set[int] = set()  # chats that know since this start
         self._to_forget: dict[str, str] = {}  # who, by the effect that tells them so
@@ -98,6 +99,7 @@ class TelegramConnector:
                 raise Unavailable("Telegram does not answer", code="telegram-away") from error
             self.office.tell("token", "")
             await self.office.account(str(self.me.id))
+            self.quiet = await self.office.quiet_chats()
             log.info("telegram_ready", agent=self.office.name, bot=self.me.id)
             self.sender = sending.Sender(api, self.flood, time.monotonic)
             self.posts = AutoPoster(self.office, self.settings, self.me)
@@ -172,6 +174,8 @@ class TelegramConnector:
             verdict = Verdict("heard", "album")
         else:
             verdict = self.manners.judge(inbound, self.settings, self.me, now)
+        if verdict.kind == "message" and inbound.room.partition("/")[0] in self.quiet:
+            verdict = Verdict("heard", "quiet")
         if self.posts is not None and verdict.kind != "drop":
             self.posts.heard(inbound, now)
         log.debug("update_judged", kind=verdict.kind, reason=verdict.reason, update=inbound.update_id)
@@ -233,12 +237,32 @@ class TelegramConnector:
             with contextlib.suppress(Refused):
                 await self.office.order(event, name, done, sending.SAY)
                 return
+        if name in commands.ADMINS and await self._is_admin(inbound):
+            await self._hush(event, name == "quiet")
+            return
         if commands.wants_to_be_forgotten(inbound):
             await self._forget(event, inbound)
             return
         text = await commands.answer(commands.Asked(self.office, event, inbound))
         with contextlib.suppress(Refused):
             await self.office.answer(event, text, sending.SAY_TO_ONE)
+
+    async def _is_admin(self, inbound: Inbound) -> bool:
+        """Is the sender an admin of the group, by Telegram's own word just now?"""
+        if inbound.chat.type == "private" or self.sender is None:
+            return False
+        try:
+            member = await self.sender.bot.get_chat_member(inbound.chat.id, inbound.sender.id)
+        except TelegramError as error:
+            raise Unavailable("Telegram did not say who is an admin here", code="telegram-away") from error
+        return member.status in ("creator", "administrator")
+
+    async def _hush(self, event: Event, quiet: bool) -> None:
+        await self.office.quiet(event, quiet)
+        self.quiet = await self.office.quiet_chats()
+        text = "I am quiet here, and read along. /speak lets me talk again." if quiet else "I talk here again."
+        with contextlib.suppress(Refused):
+            await self.office.answer(event, text, sending.SAY)
 
     async def _forget(self, event: Event, inbound: Inbound) -> None:
         """Destroys, tells, and destroys what the telling left behind once it has left."""

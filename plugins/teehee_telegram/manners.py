@@ -13,7 +13,9 @@ from teehee_telegram.quota import Quota, Recent
 from teehee_telegram.settings import TelegramSettings
 
 Kind = Literal["message", "command", "heard", "edit", "reaction", "choice", "moved", "member", "drop"]
-COMMANDS = frozenset({"start", "help", "verify", "receipt", "prove", "forget", "status", "stop", "resume"})
+COMMANDS = frozenset(
+    {"start", "help", "verify", "receipt", "prove", "forget", "status", "stop", "resume", "quiet", "speak"}
+)
 INTEREST_MS = 5 * 60_000  # Eliza's: how long a talk goes on without a name being called
 TO_THE_TEAM = re.compile(r"\b(?:team|everyone|all agents)\b", re.IGNORECASE)
 WORD = re.compile(r"\w{1,32}")

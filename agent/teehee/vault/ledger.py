@@ -100,7 +100,14 @@ class Ledger:
             "SELECT room, answered_at, principal, kind FROM events WHERE agent=? AND source=? AND event=?",
             (wanted.agent, wanted.source, wanted.event),
         ).fetchone()
-        return None if row is None else policy.Witnessed(row[0], row[1] is not None, row[2], row[3])
+        if row is None:
+            return None
+        return policy.Witnessed(row[0], row[1] is not None, row[2], row[3], self.is_quiet(wanted.agent, row[0]))
+
+    def is_quiet(self, agent: str, room: str) -> bool:
+        """Did an admin ask for silence in the chat this room is in?"""
+        found = self.db.execute("SELECT 1 FROM quiet_chats WHERE agent=? AND chat=?", (agent, chat_of(room)))
+        return found.fetchone() is not None
 
     def _intend(
         self, agent: Agent, wanted: Submission, number: int, at: int, person: int | None, kind: str
@@ -346,6 +353,11 @@ class Ledger:
     def _sealed_for(self, person: int | None) -> Seal:
         """What nobody asked for is sealed under the vault's own key, all else under a key of the person it answers."""
         return self.seal if person is None else self.people.seal(person)
+
+
+def chat_of(room: str) -> str:
+    """The chat a room is in: `telegram:-100/7` is a topic of `telegram:-100`."""
+    return room.partition("/")[0]
 
 
 def payload_of(part: Part) -> bytes:

@@ -9,6 +9,7 @@ from teehee.errors import Refused
 from teehee.vault import brake, policy
 from teehee.vault.core import Core
 from teehee.vault.doors import Push
+from teehee.vault.ledger import chat_of
 from teehee.wire import failpoints, strict
 from teehee.wire.messages import CHOICE, COMMAND, Effect, Part, Submission, Witness
 from teehee.wire.server import Handler
@@ -35,6 +36,8 @@ class PlatformDoor:
             "effect.sending": self.sending,
             "effect.unsent": self.unsent,
             "owner.word": self.owner_word,
+            "chat.quiet": self.quiet,
+            "chat.quiet.list": self.quiet_chats,
         }
 
     def sending(self, params: Params) -> Awaitable[Json]:
@@ -136,15 +139,20 @@ class PlatformDoor:
         return {"changed": bool(changed), "effects": [effect.to_json() for effect in effects]}
 
     def _owner(self, asked: "_Word", now: int) -> str:
+        principal, _ = self._commanded(asked.agent, asked.source, asked.event, now)
+        if principal not in self.core.identities.get(asked.agent).policy.owners:
+            raise Refused("base.not-owner", "only an owner named in the policy may do that")
+        return principal
+
+    def _commanded(self, agent: str, source: str, event: str, now: int) -> tuple[str, str]:
+        """Who gave a command lately, and in which room. Raises Refused when nobody did."""
         row = self.core.db.execute(
-            "SELECT principal, kind, at FROM events WHERE agent=? AND source=? AND event=?",
-            (asked.agent, asked.source, asked.event),
+            "SELECT principal, kind, at, room FROM events WHERE agent=? AND source=? AND event=?",
+            (agent, source, event),
         ).fetchone()
         if row is None or row[1] != COMMAND or row[2] < now - WORD_MS:
             raise Refused("base.event-not-witnessed", "nobody witnessed this command lately")
-        if row[0] not in self.core.identities.get(asked.agent).policy.owners:
-            raise Refused("base.not-owner", "only an owner named in the policy may do that")
-        return str(row[0])
+        return str(row[0]), str(row[3])
 
     def _said_now(self, asked: "_Word", now: int) -> list[Effect]:
         """The answer, committed and marked; empty when it was already, or while the agent is stopped."""
@@ -154,6 +162,28 @@ class PlatformDoor:
         effects, _ = self.core.ledger.submit(_submission(answer), now, "gate")
         taken = set(self.core.ledger.mark_sending([effect.id for effect in effects]))
         return [replace(effect, state="sending") for effect in effects if effect.id in taken]
+
+    async def quiet(self, params: Params) -> Json:
+        """A command by which an admin of a chat, as the platform told the gate, wants silence there or ends it."""
+        asked = strict.parse(_Quiet, params)
+
+        def obey() -> bool:
+            now = self.core.now_ms()
+            _, room = self._commanded(asked.agent, asked.source, asked.event, now)
+            chat = (asked.agent, chat_of(room))
+            if asked.quiet:
+                done = self.core.db.execute("INSERT OR IGNORE INTO quiet_chats VALUES (?,?,?)", (*chat, now))
+            else:
+                done = self.core.db.execute("DELETE FROM quiet_chats WHERE agent=? AND chat=?", chat)
+            return done.rowcount == 1
+
+        return {"changed": await self.core.commit.run(obey)}
+
+    def quiet_chats(self, params: Params) -> Json:
+        """The chats in which an agent is to be silent."""
+        agent = strict.parse(_Agent, params).agent
+        rows = self.core.db.execute("SELECT chat FROM quiet_chats WHERE agent=? ORDER BY chat", (agent,))
+        return {"chats": [chat for (chat,) in rows]}
 
     async def account(self, params: Params) -> Json:
         """The account an agent has on a platform, by the platform's own number: it stands in the next statement."""
@@ -214,6 +244,19 @@ class _Word:
     event: str
     order: str
     parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Quiet:
+    agent: str
+    source: str
+    event: str
+    quiet: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Agent:
+    agent: str
 
 
 @dataclass(frozen=True, slots=True)

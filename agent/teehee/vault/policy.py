@@ -74,6 +74,7 @@ class Witnessed:
     answered: bool
     principal: str = ""
     kind: str = MESSAGE
+    is_quiet: bool = False  # the chat's own people asked for silence there
 
 
 def check(
@@ -134,6 +135,8 @@ def _check_reply(policy: Policy, submission: Submission, event: Witnessed | None
         raise Refused("base.already-answered", "this event has its answer")
     if event.kind not in ANSWERS[by]:
         raise Refused("base.kind", f"the {by} does not answer an event of kind {event.kind[:32]!r}")
+    if event.is_quiet and by == "mind":
+        raise Refused("base.quiet-chat", "an admin of this chat asked for silence there")
     for part in submission.parts:
         if part.verb not in policy.answering(submission.source):
             raise Refused(

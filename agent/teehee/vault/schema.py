@@ -85,5 +85,8 @@ MIGRATIONS = (
         effect TEXT NOT NULL, principal TEXT NOT NULL, option INTEGER NOT NULL, event TEXT NOT NULL,
         at INTEGER NOT NULL, PRIMARY KEY (effect, principal)
     ) WITHOUT ROWID;
+    CREATE TABLE quiet_chats (
+        agent TEXT NOT NULL, chat TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (agent, chat)
+    ) WITHOUT ROWID;
     """,
 )

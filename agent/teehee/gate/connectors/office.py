@@ -72,6 +72,14 @@ class GateOffice:
             self.courier.take(parse_due(told), marked=True)
         return bool(told["changed"])
 
+    async def quiet(self, event: Event, quiet: bool) -> None:
+        self._own(event)
+        asked = {"agent": event.agent, "source": event.source, "event": event.event, "quiet": quiet}
+        await self.vault.call("chat.quiet", asked)
+
+    async def quiet_chats(self) -> frozenset[str]:
+        return frozenset((await self.vault.call("chat.quiet.list", {"agent": self.agent}))["chats"])
+
     async def press(self, event: Event, reference: str, option: int) -> Pressed:
         self._own(event)
         asked = {
