@@ -90,10 +90,10 @@ async def opened(client: str, folder: Path) -> AsyncIterator[Any]:
     from teehee.wire.boot import Brain
 
     if client == "thin":
-        from teehee.mind import endpoint
+        from teehee.mind import endpoint, way_out
 
-        async with endpoint.open_session(folder) as session:
-            yield endpoint.Endpoint(session, Brain(client, "fake"))
+        with way_out.opened(folder) as way:
+            yield endpoint.Endpoint(way, Brain(client, "fake"))
     else:
         from teehee.mind import forwarder, provider
 

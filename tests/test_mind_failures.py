@@ -14,7 +14,7 @@ import uvicorn
 
 from teehee.errors import ActionFailed, AskAgain, TeeheeError, Unavailable
 from teehee.gate.egress import ANSWER_LIMIT, Egress
-from teehee.mind import endpoint, failures, forwarder, models, provider
+from teehee.mind import endpoint, failures, forwarder, models, provider, way_out
 from teehee.plugin import State
 from teehee.testing import ScriptedModel, fake_turn, until
 from teehee.testing.scripted_model import Raw, Reset, Script, Streamed, block
@@ -161,15 +161,17 @@ async def calls(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[
         server = uvicorn.Server(config)
         serving = asyncio.ensure_future(server.serve())
         await until(lambda: server.started)
-        async with endpoint.open_session(folder) as session, forwarder.open_forwarder(folder) as way:
+        async with forwarder.open_forwarder(folder) as langchain:
+            thin = way_out.WayOut(folder / "gate.sock")
             found: dict[str, Call] = {}
             for name in WIRES:
                 brain = Brain(name, "scripted", timeout_seconds=TIMEOUT_SECONDS, client="" if name == "thin" else name)
-                maker = endpoint.Endpoint(session, brain) if name == "thin" else provider.Provider(brain, way)
+                maker = endpoint.Endpoint(thin, brain) if name == "thin" else provider.Provider(brain, langchain)
                 if isinstance(maker, provider.Provider):
                     await maker.opening
                 found[name] = Call(name, model, maker, [])
             yield found
+            thin.close()
         server.should_exit = True
         await serving
         await egress.close()

@@ -3,19 +3,16 @@
 import asyncio
 import contextlib
 import json
-from pathlib import Path
 from typing import Any
-
-import aiohttp
-import yarl
 
 from teehee.errors import ActionFailed, AskAgain, Unavailable
 from teehee.log import get_logger
 from teehee.mind import failures, prompt
 from teehee.mind.models import Hear
 from teehee.mind.stream import Words, content
+from teehee.mind.way_out import Answer, WayOut
 from teehee.plugin import State, Turn
-from teehee.wire import boot, paths
+from teehee.wire import boot
 from teehee.wire.messages import ABOUT
 
 Json = Any
@@ -29,9 +26,9 @@ log = get_logger()
 class Endpoint:
     """Asks by POST /chat/completions on the gate's socket; the words come as a stream, or in one."""
 
-    def __init__(self, session: aiohttp.ClientSession, brain: boot.Brain) -> None:
-        self.session = session
-        self.url = yarl.URL(f"http://gate/egress/{brain.rule}/chat/completions")
+    def __init__(self, way: WayOut, brain: boot.Brain) -> None:
+        self.way = way
+        self.path = f"/egress/{brain.rule}/chat/completions"
         self.asked: dict[str, Json] = {
             "model": brain.model,
             "stream": True,
@@ -54,12 +51,12 @@ class Endpoint:
     async def _ask(self, asked: dict[str, Json], about: str, hear: Hear) -> str:
         data = json.dumps(asked, ensure_ascii=False).encode()
         try:
-            async with self.session.post(self.url, data=data, headers=HEADERS | {ABOUT: about}) as answer:
+            async with self.way.post(self.path, HEADERS | {ABOUT: about}, data) as answer:
                 await _check(answer)
                 if answer.content_type == "text/event-stream":
                     return await _listen(answer, Words(hear))
                 return _at_once(await _read(answer), Words(hear))
-        except (aiohttp.ClientError, OSError) as error:
+        except OSError as error:
             told = f"the answer broke off: {type(error).__name__}"
             raise Unavailable(told, code="model-down", retry_after=2.0) from None
 
@@ -77,15 +74,6 @@ class Endpoint:
         return True
 
 
-def open_session(sockets: Path) -> aiohttp.ClientSession:
-    """The mind's only HTTP client: it can reach the gate's socket and nothing else."""
-    connector = aiohttp.UnixConnector(paths.short(paths.socket_in(sockets, "gate")), limit=64)
-    untimed = aiohttp.ClientTimeout(total=None)  # `within` bounds every call
-    return aiohttp.ClientSession(
-        connector=connector, timeout=untimed, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
-    )
-
-
 def _at_once(body: bytes, words: Words) -> str:
     """The words of an answer that came in one; a stream under another name is one as well."""
     if not body.lstrip().startswith(b"data:"):
@@ -94,19 +82,17 @@ def _at_once(body: bytes, words: Words) -> str:
     return words.whole()
 
 
-async def _listen(answer: aiohttp.ClientResponse, words: Words) -> str:
-    async for data in answer.content.iter_any():
+async def _listen(answer: Answer, words: Words) -> str:
+    while not words.ended and (data := await answer.read()):
         words.feed(data)
-        if words.ended:
-            break
-    with contextlib.suppress(TimeoutError, aiohttp.ClientError):  # read to its end, a connection serves again
+    with contextlib.suppress(TimeoutError, OSError):  # read to its end, a connection serves again
         async with asyncio.timeout(TAIL_SECONDS):
-            while await answer.content.readany():
+            while await answer.read():
                 pass
     return words.whole()
 
 
-async def _check(answer: aiohttp.ClientResponse) -> None:
+async def _check(answer: Answer) -> None:
     """Raises what a status means; a provider's own words go to the log only."""
     if refused := answer.headers.get("x-teehee-egress", ""):
         raise failures.of_gate(refused)
@@ -115,9 +101,9 @@ async def _check(answer: aiohttp.ClientResponse) -> None:
         raise failures.of_status(answer.status, words, answer.headers.get("retry-after", ""))
 
 
-async def _read(answer: aiohttp.ClientResponse) -> bytes:
+async def _read(answer: Answer) -> bytes:
     body = bytearray()
-    async for data in answer.content.iter_any():
+    while data := await answer.read():
         body += data
         if len(body) > ANSWER_LIMIT:
             raise AskAgain("it was far too long")

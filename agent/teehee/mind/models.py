@@ -65,10 +65,10 @@ async def endpoints(sockets: Path, agents: Sequence[boot.MindAgent]) -> AsyncIte
     async with AsyncExitStack() as stack:
         makers: dict[bool, Callable[[boot.Brain], Brain]] = {}  # by whether LangChain is to be the client
         if not all(brain.client for brain in wanted):
-            from teehee.mind import endpoint
+            from teehee.mind import endpoint, way_out
 
-            session = await stack.enter_async_context(endpoint.open_session(sockets))
-            makers[False] = lambda brain: endpoint.Endpoint(session, brain)
+            thin = stack.enter_context(way_out.opened(sockets))
+            makers[False] = lambda brain: endpoint.Endpoint(thin, brain)
         if any(brain.client for brain in wanted):
             from teehee.mind import forwarder, provider
 
