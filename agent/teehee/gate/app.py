@@ -23,6 +23,7 @@ from teehee.gate.egress import Egress
 from teehee.gate.health import Health
 from teehee.gate.mailroom import Mailroom, parse_due
 from teehee.gate.metrics import Counts
+from teehee.gate.one_write import OneWrite
 from teehee.gate.spend import LATE_SECONDS, Spend
 from teehee.gate.traces import Traces, exporting
 from teehee.gate.web.about import About
@@ -253,7 +254,7 @@ class _Listener(uvicorn.Server):
 async def _listen(app: Any, sock: socket.socket) -> AsyncIterator[None]:
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", server_header=False, date_header=False,
-        ws="none", http="httptools", timeout_graceful_shutdown=GRACE_SECONDS, h11_max_incomplete_event_size=65536,
+        ws="none", http=OneWrite, timeout_graceful_shutdown=GRACE_SECONDS, h11_max_incomplete_event_size=65536,
         limit_concurrency=4096, proxy_headers=False, timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )  # fmt: skip
     server = _Listener(config)
