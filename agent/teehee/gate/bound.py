@@ -96,7 +96,7 @@ def _unread(rule: EgressRule, path: str, body: bytes) -> Bounded:
 
 def _read(body: bytes) -> dict[str, Json]:
     try:
-        asked = json.loads(body)
+        asked = json.loads(body.decode())
     except (ValueError, RecursionError):
         asked = None
     if not isinstance(asked, dict):
