@@ -2,7 +2,7 @@
 
 import random
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +42,22 @@ class Desk:
         self.clock = Clock()
         self.said: list[str] = []
         self.spend: Spend | None = None
+        self.late: list[Callable[[], None]] | None = None  # a list: what may be written late waits in it
 
     def open(
         self, day: Cap = THOUSAND, *, user: Cap = NONE, room: Cap = NONE, in_all: Cap = NONE, agents: str = "ada"
     ) -> Spend:
         self.close()
         purses = tuple(Purse(agent, agent.title(), day, user, room) for agent in agents.split())
-        self.spend = Spend(self.folder / costs.FILE, purses, in_all, self.clock, self.said.append)
+        later = _now if self.late is None else self.late.append
+        self.spend = Spend(self.folder / costs.FILE, purses, in_all, self.clock, self.said.append, later)
         return self.spend
+
+    def die(self) -> None:
+        """As `kill -9` would: what waits to be written is lost."""
+        if self.spend is not None:
+            self.spend.db.close()
+            self.spend = None
 
     def close(self) -> None:
         if self.spend is not None:
@@ -59,6 +67,10 @@ class Desk:
     @property
     def report(self) -> Json:
         return costs.read(self.folder, 1)
+
+
+def _now(work: Callable[[], None]) -> None:
+    work()
 
 
 @pytest.fixture
@@ -174,6 +186,35 @@ def test_what_was_in_the_air_when_the_gate_died_stays_spent(desk: Desk) -> None:
     assert desk.report["in_all"] | {"cap": 0, "left": 0} == {
         "calls": 2, "tokens": 790, "microdollars": 0, "unknown": 1, "open": 0, "unpriced": 2, "cap": 0, "left": 0,
     }  # fmt: skip
+
+
+def test_an_end_that_was_not_written_before_a_death_leaves_all_that_was_held_spent(desk: Desk) -> None:
+    desk.late = []
+    spend = desk.open()
+    message = hear(spend, "1")
+    spend.settle(spend.reserve("ada", message, asked(700)), Usage(90))
+    desk.die()
+
+    spend = desk.open()
+
+    assert refusal(spend, message, 301) == "budget-day"
+    assert desk.report["in_all"]["unknown"] == 1
+
+
+def test_ends_are_written_with_the_next_call_or_a_little_later(desk: Desk) -> None:
+    desk.late = []
+    spend = desk.open()
+    message = hear(spend, "1")
+    first = spend.reserve("ada", message, asked(100))
+    spend.settle(first, Usage(90))
+    second = spend.reserve("ada", message, asked(100))
+    with_the_call = desk.report["in_all"]
+    spend.release(second)
+    for work in desk.late:
+        work()
+
+    assert (with_the_call["tokens"], with_the_call["open"]) == (190, 1)
+    assert (desk.report["in_all"]["tokens"], desk.report["in_all"]["open"]) == (90, 0)
 
 
 def test_a_message_is_known_after_a_restart_but_not_for_ever(desk: Desk) -> None:
@@ -309,12 +350,13 @@ def test_a_call_that_cannot_be_written_down_does_not_go_out(desk: Desk) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 @given(seed=st.integers(0, 10**6), cap=st.integers(50, 2000))
 def test_reserved_and_spent_never_pass_a_cap(tmp_path: Path, seed: int, cap: int) -> None:
-    """Reserving, settling, releasing, losing, restarting and clocks at random; the rows are added up after each."""
+    """Reserving, settling, releasing, losing, dying and clocks at random; the rows are added up after each."""
     chance = random.Random(seed)
     folder = tmp_path / f"{seed}-{cap}"
     folder.mkdir(exist_ok=True)
     (folder / costs.FILE).unlink(missing_ok=True)
     desk = Desk(folder)
+    desk.late = []
     caps = {"day": Cap(cap), "user": Cap(cap // 2), "room": Cap(cap // 3), "in_all": Cap(cap + cap // 2)}
     spend = desk.open(**caps, agents="ada eve")
     flying: list[Reservation] = []
@@ -332,8 +374,13 @@ def test_reserved_and_spent_never_pass_a_cap(tmp_path: Path, seed: int, cap: int
             held = flying.pop(chance.randrange(len(flying)))
             told = chance.choice([Usage(chance.randint(0, held.tokens)), None])
             spend.release(held) if chance.random() < 0.2 else spend.settle(held, told)
-        elif what < 0.95:
+        elif what < 0.92 and desk.late:
+            desk.late.pop(0)()
+        elif what < 0.96:
             flying.clear()
+            desk.late.clear()
+            if chance.random() < 0.7:
+                desk.die()
             spend = desk.open(**caps, agents="ada eve")
         else:
             desk.clock.now += chance.choice([-3, -1, 1]) * DAY_MS

@@ -9,6 +9,7 @@ from hashlib import sha1
 from urllib.parse import quote
 
 PLATFORMS = ("telegram",)
+PLAIN = re.compile(r"[\w.!~*'():-]*", re.ASCII)
 UUID_SHAPE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -17,7 +18,10 @@ def string_to_uuid(text: str | int) -> str:
     text = str(text)
     if UUID_SHAPE.fullmatch(text):
         return text
-    quoted = quote(text, safe="-_.!~*'()", errors="replace")  # half an emoji: Eliza throws, we take it for a ?
+    if PLAIN.fullmatch(text):  # nearly all are
+        quoted = text.replace(":", "%3A")
+    else:
+        quoted = quote(text, safe="-_.!~*'()", errors="replace")  # half an emoji: Eliza throws, we take it for a ?
     digest = bytearray(sha1(quoted.encode(), usedforsecurity=False).digest()[:16])
     digest[8] = digest[8] & 0x3F | 0x80
     digest[6] &= 0x0F  # version nibble 0: Eliza's own mark

@@ -23,7 +23,7 @@ from teehee.gate.egress import Egress
 from teehee.gate.health import Health
 from teehee.gate.mailroom import Mailroom, parse_due
 from teehee.gate.metrics import Counts
-from teehee.gate.spend import Spend
+from teehee.gate.spend import LATE_SECONDS, Spend
 from teehee.gate.traces import Traces, exporting
 from teehee.gate.web.about import About
 from teehee.gate.web.access import Access
@@ -155,7 +155,12 @@ def _spend(stack: contextlib.AsyncExitStack, settings: boot.GateBoot, life: chil
     """The account of model calls; none where no agent can make any."""
     if not settings.purses:
         return None
-    spend = Spend(Path(settings.data) / costs.FILE, settings.purses, settings.in_all, _now, life.tell)
+    loop = asyncio.get_running_loop()
+
+    def later(work: Callable[[], None]) -> None:
+        loop.call_later(LATE_SECONDS, work)
+
+    spend = Spend(Path(settings.data) / costs.FILE, settings.purses, settings.in_all, _now, life.tell, later)
     stack.callback(spend.close)
     return spend
 
@@ -167,7 +172,12 @@ def _now() -> int:
 def _spent(settings: boot.GateBoot, spend: Spend | None) -> Callable[[int], Json]:
     if spend is None:
         return lambda days: costs.read(Path(settings.data), days)
-    return lambda days: costs.report(spend.db, days)
+
+    def spent(days: int) -> Json:
+        spend.flush()
+        return costs.report(spend.db, days)
+
+    return spent
 
 
 async def _vault(stack: contextlib.AsyncExitStack, folder: Path, counts: Counts) -> tuple[Client, Mailroom]:

@@ -43,6 +43,7 @@ IMAGES = frozenset({"image", "image_url"})
 IMAGE_TOKENS = 8_000  # more than any provider takes for one
 FRAME_TOKENS = 64  # what a provider puts around a prompt
 TOOLS_TOKENS = 1_024  # and around tools
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 class Unbounded(Exception):
@@ -77,7 +78,7 @@ def bounded(rule: EgressRule, path: str, body: bytes) -> Bounded:
     if wire == OPENAI and asked.get("stream") and urlsplit(rule.base_url).hostname not in TELLS_ANYWAY:
         asked["stream_options"] = {"include_usage": True}
     try:
-        data = json.dumps(asked, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
+        data = _encode(asked).encode("utf-8", "replace")
     except (ValueError, RecursionError):
         raise Unbounded("the request holds what is no JSON") from None
     # A token is a byte at least, and JSON only adds to the bytes of its texts.
@@ -95,7 +96,7 @@ def _unread(rule: EgressRule, path: str, body: bytes) -> Bounded:
 
 def _read(body: bytes) -> dict[str, Json]:
     try:
-        asked = json.loads(body)
+        asked = json.loads(body.decode())
     except (ValueError, RecursionError):
         asked = None
     if not isinstance(asked, dict):

@@ -67,6 +67,7 @@ class Egress:
         self.spend = spend
         self.counts = counts or Counts()
         self.session: aiohttp.ClientSession | None = None
+        self.timeouts: dict[str, aiohttp.ClientTimeout] = {}  # by rule
 
     async def open(self) -> None:
         """Opens the pool towards the providers; without a rule there is no way out and nothing to load."""
@@ -74,6 +75,10 @@ class Egress:
             return
         import aiohttp
 
+        self.timeouts = {
+            rule.name: aiohttp.ClientTimeout(total=rule.timeout_seconds, sock_connect=10)
+            for rule in self.rules.values()
+        }
         encrypted = any(rule.base_url.startswith("https:") for rule in self.rules.values())
         connector = aiohttp.TCPConnector(limit=256, ssl=_packaged_roots() if encrypted else True)
         self.session = aiohttp.ClientSession(connector=connector, trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
@@ -138,7 +143,7 @@ class Egress:
         if key := self.credentials.get(rule.name):
             headers |= SCHEMES[rule.scheme](key)
         url = rule.base_url.rstrip("/") + rest
-        timeout = aiohttp.ClientTimeout(total=rule.timeout_seconds, sock_connect=10)
+        timeout = self.timeouts[rule.name]
         passing: _Passing | None = None
         last = b""
         try:

@@ -6,7 +6,7 @@ message in. What it asks for on nobody's behalf has a tenth of the agent's day.
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,9 @@ DAY_MS = 86_400_000
 PICOS_PER_CENT = 10**10  # tokens times micro-dollars per million tokens are pico-dollars, exactly
 UNATTRIBUTED_PART = 10
 KEPT_DAYS = 92
+LATE_SECONDS = 0.1  # how long what may be lost waits for the next call's row, to be written in one piece with it
+SCOPES_KEPT = 10_000
+LOG_PAGES = 256  # of the write-ahead log, before they go into the database
 MESSAGES, MESSAGE_DAYS = 20_000, 7  # how many, and how old, may still be named by a turn that was postponed
 MARKS = (50, 80)  # percent of a cap that are told; 100 is told with the first refusal
 SCHEMA = """
@@ -34,6 +37,10 @@ CREATE TABLE IF NOT EXISTS calls (
 CREATE INDEX IF NOT EXISTS calls_by_day ON calls (day);
 CREATE TABLE IF NOT EXISTS marks (day INTEGER, scope TEXT, percent INTEGER, PRIMARY KEY (day, scope, percent));
 """
+CALL = (
+    "INSERT INTO calls (day, at, agent, model, message, principal, room, state, tokens, picos, priced)"
+    " VALUES (?,?,?,?,?,?,?,'open',?,?,?)"
+)
 log = get_logger()
 
 
@@ -66,12 +73,13 @@ class Used:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """One cap that a call counts against; `code` is what people are told when it is used up."""
+    """One cap that a call counts against, and what is used of it; `code` is what people are told when that is all."""
 
     key: str
     code: str
     cap: Cap
     shown: str
+    used: Used
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +101,33 @@ def cost(usage: Usage, price: Price) -> int:
 
 
 class Spend:
-    """The day's account, in `gate.db`. `clock` gives milliseconds since 1970; `tell` speaks to who runs this."""
+    """The day's account, in `gate.db`. `clock` gives milliseconds since 1970; `tell` speaks to who runs this.
+
+    A call's row is in the file before the call goes out. What only lowers an account, or can be lost, is written with
+    the next such row, or when `later` runs what it was given.
+    """
 
     def __init__(
-        self, path: Path, purses: tuple[Purse, ...], in_all: Cap, clock: Callable[[], int], tell: Callable[[str], None]
+        self,
+        path: Path,
+        purses: tuple[Purse, ...],
+        in_all: Cap,
+        clock: Callable[[], int],
+        tell: Callable[[str], None],
+        later: Callable[[Callable[[], None]], object] = lambda work: work(),
     ) -> None:
         self.purses: Mapping[str, Purse] = {purse.agent: purse for purse in purses}
         self.in_all = in_all
         self.clock = clock
         self.tell = tell
+        self.later = later
         self.db = _opened(path)
+        self._waiting: list[tuple[str, tuple[object, ...]]] = []  # rows to be written, with their statements
+        self._is_late = False  # `later` has been asked to write them
         self.day = int(self._fact("day") or 0)
         self._used: dict[str, Used] = {}
+        self._known: dict[tuple[str, str, str], tuple[Scope, ...]] = {}  # by agent, principal and room
+        self._marked: set[tuple[str, int]] = set()  # marks that were told today
         self._messages: dict[tuple[str, str], tuple[str, str]] = {}  # (agent, message) -> (principal, room)
         self._behind = False
         # What was in the air when the gate died may have been answered, and paid.
@@ -115,7 +138,42 @@ class Spend:
         self._count_up()
 
     def close(self) -> None:
+        self.flush()
         self.db.close()
+
+    def flush(self) -> None:
+        """Writes what waits. What cannot be written is lost: an account is then the higher, or somebody's nobody's."""
+        try:
+            self._write()
+        except sqlite3.Error as error:
+            log.warning("account_not_written", error=str(error), rows=len(self._waiting))
+            self._waiting.clear()
+
+    def _write(self) -> int:
+        """Writes what waits, all of it or nothing; the last row's id. Raises sqlite3.Error."""
+        if not self._waiting:
+            return 0
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            for statement, row in self._waiting:
+                done = self.db.execute(statement, row)
+            self.db.execute("COMMIT")
+        except sqlite3.Error:
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
+            raise
+        self._waiting.clear()
+        return done.lastrowid or 0
+
+    def _wait(self, statement: str, *row: object) -> None:
+        self._waiting.append((statement, row))
+        if not self._is_late:
+            self._is_late = True
+            self.later(self._late)
+
+    def _late(self) -> None:
+        self._is_late = False
+        self.flush()
 
     # -- messages
 
@@ -127,16 +185,14 @@ class Spend:
         self._messages[key] = (event.principal, event.room)
         if len(self._messages) > MESSAGES:
             del self._messages[next(iter(self._messages))]
-        try:
-            row = (*key, event.principal, event.room, self._today())
-            self.db.execute("INSERT INTO messages VALUES (?,?,?,?,?)", row)
-        except sqlite3.Error as error:  # after a restart its calls are on nobody's account, which is the smaller one
-            log.warning("message_not_noted", error=str(error))
+        # Lost, its calls are on nobody's account after a restart, which is the smaller one.
+        self._wait("INSERT INTO messages VALUES (?,?,?,?,?)", *key, event.principal, event.room, self._today())
 
     def forget(self, agent: str, principal: str) -> None:
         """Takes a person out of the account. What they used today is held in memory: it gives nobody a new cap."""
         for key in [k for k, (who, _) in self._messages.items() if (k[0], who) == (agent, principal)]:
             del self._messages[key]
+        self.flush()
         self.db.execute("DELETE FROM messages WHERE agent=? AND principal=?", (agent, principal))
         self.db.execute(
             "UPDATE calls SET principal='', room='', message='' WHERE agent=? AND principal=?", (agent, principal)
@@ -153,20 +209,20 @@ class Spend:
         principal, room = self._messages.get((agent, message), ("", ""))
         scopes = self._scopes(agent, principal, room)
         for scope in scopes:
-            if not self._of(scope.key).fits(scope.cap, tokens, picos):
+            if not scope.used.fits(scope.cap, tokens, picos):
                 self._mark(scope, 100, f"{scope.shown}: today's model budget is used up ({_shown(scope.cap)})")
                 raise OverBudget(scope.code, scope.shown)
         row = (day, self.clock(), agent, asked.price.model, message if room else "", principal, room)
-        done = self.db.execute(
-            "INSERT INTO calls (day, at, agent, model, message, principal, room, state, tokens, picos, priced)"
-            " VALUES (?,?,?,?,?,?,?,'open',?,?,?)",
-            (*row, tokens, picos, asked.price.known),
-        )
+        self._waiting.append((CALL, (*row, tokens, picos, asked.price.known)))
+        try:
+            call = self._write()
+        except sqlite3.Error:
+            self._waiting.pop()
+            raise
         for scope in scopes:
-            used = self._of(scope.key)
-            used.held_tokens += tokens
-            used.held_picos += picos
-        return Reservation(done.lastrowid or 0, day, scopes, tokens, picos, asked.price)
+            scope.used.held_tokens += tokens
+            scope.used.held_picos += picos
+        return Reservation(call, day, scopes, tokens, picos, asked.price)
 
     def settle(self, held: Reservation, usage: Usage | None) -> None:
         """The call's end: what it told is spent; when it told nothing, all that was held is."""
@@ -185,33 +241,33 @@ class Spend:
     def _end(self, held: Reservation, state: str, tokens: int, picos: int) -> None:
         if held.day == self._today():
             for scope in held.scopes:
-                used = self._of(scope.key)
+                used = scope.used
                 used.held_tokens -= held.tokens
                 used.held_picos -= held.picos
                 used.tokens += tokens
                 used.picos += picos
-                self._notice(scope, used)
-        try:
-            self.db.execute("UPDATE calls SET state=?, tokens=?, picos=? WHERE id=?", (state, tokens, picos, held.call))
-        except sqlite3.Error as error:  # the row stays open: the next start counts it as spent
-            log.warning("call_not_settled", error=str(error))
+                if scope.code == "budget-day":
+                    self._notice(scope)
+        # Lost, the row stays open: the next start counts it as spent.
+        self._wait("UPDATE calls SET state=?, tokens=?, picos=? WHERE id=?", state, tokens, picos, held.call)
 
     # -- notices
 
-    def _notice(self, scope: Scope, used: Used) -> None:
-        if scope.code != "budget-day":
-            return
-        reached = [mark for mark in MARKS if used.percent(scope.cap) >= mark]
-        if reached:
-            self._mark(scope, reached[-1], f"{scope.shown}: {reached[-1]} % of today's model budget is used")
+    def _notice(self, scope: Scope) -> None:
+        percent = scope.used.percent(scope.cap)
+        if mark := max((mark for mark in MARKS if percent >= mark), default=0):
+            self._mark(scope, mark, f"{scope.shown}: {mark} % of today's model budget is used")
 
     def _mark(self, scope: Scope, percent: int, sentence: str) -> None:
         """Logs and tells it once a day, surviving restarts; people's and rooms' own caps are logged only."""
+        if (scope.key, percent) in self._marked:
+            return
         try:
             done = self.db.execute("INSERT OR IGNORE INTO marks VALUES (?,?,?)", (self.day, scope.key, percent))
         except sqlite3.Error as error:
             log.warning("mark_not_kept", error=str(error))
             return
+        self._marked.add((scope.key, percent))
         if done.rowcount != 1:
             return
         log.warning("budget_mark", scope=scope.key, percent=percent)
@@ -221,18 +277,28 @@ class Spend:
     # -- the day and its scopes
 
     def _scopes(self, agent: str, principal: str, room: str) -> tuple[Scope, ...]:
+        known = self._known.get((agent, principal, room))
+        if known is None:
+            if len(self._known) >= SCOPES_KEPT:
+                self._known.clear()
+            known = self._known[agent, principal, room] = tuple(self._counted(agent, principal, room))
+        return known
+
+    def _counted(self, agent: str, principal: str, room: str) -> Iterator[Scope]:
+        """Every cap that a call of this person in this room counts against."""
         purse = self.purses[agent]
-        scopes = [
-            Scope("all", "budget-day", self.in_all, "all agents"),
-            Scope(f"agent/{agent}", "budget-day", purse.day, purse.name),
-        ]
+
+        def scope(key: str, code: str, cap: Cap, shown: str) -> Scope:
+            return Scope(key, code, cap, shown, self._of(key))
+
+        yield scope("all", "budget-day", self.in_all, "all agents")
+        yield scope(f"agent/{agent}", "budget-day", purse.day, purse.name)
         if not room:
-            scopes.append(Scope(f"rest/{agent}", "budget-day", _part(purse.day), f"{purse.name}, on nobody's behalf"))
+            yield scope(f"rest/{agent}", "budget-day", _part(purse.day), f"{purse.name}, on nobody's behalf")
         if room and purse.user != Cap():
-            scopes.append(Scope(f"user/{agent}/{principal}", "budget-user", purse.user, principal))
+            yield scope(f"user/{agent}/{principal}", "budget-user", purse.user, principal)
         if room and purse.room != Cap():
-            scopes.append(Scope(f"room/{agent}/{room}", "budget-room", purse.room, room))
-        return tuple(scopes)
+            yield scope(f"room/{agent}/{room}", "budget-room", purse.room, room)
 
     def _of(self, key: str) -> Used:
         return self._used.setdefault(key, Used())
@@ -243,6 +309,8 @@ class Spend:
         if now > self.day:
             self.day = now
             self._used.clear()
+            self._known.clear()
+            self._marked.clear()
             self._keep_fact("day", str(now))
             self.db.execute("DELETE FROM calls WHERE day<=?", (now - KEPT_DAYS,))
             self.db.execute("DELETE FROM messages WHERE day<=?", (now - MESSAGE_DAYS,))
@@ -260,9 +328,8 @@ class Spend:
             self._messages[agent, message] = (principal, room)
         totals = "SELECT agent, principal, room, SUM(tokens), SUM(picos) FROM calls WHERE day=? GROUP BY 1, 2, 3"
         for agent, principal, room, tokens, picos in self.db.execute(totals, (self.day,)):
-            known = agent in self.purses
-            for key in [s.key for s in self._scopes(agent, principal, room)] if known else ["all"]:
-                used = self._of(key)
+            scopes = self._scopes(agent, principal, room) if agent in self.purses else ()
+            for used in [scope.used for scope in scopes] or [self._of("all")]:
                 used.tokens += tokens
                 used.picos += picos
 
@@ -290,6 +357,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     try:
         db = sqlite3.connect(path, isolation_level=None)
         db.execute("PRAGMA journal_mode=WAL")
+        db.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
         db.execute("PRAGMA secure_delete=ON")
         db.execute("PRAGMA synchronous=NORMAL")  # never waits for the disk but at a checkpoint
         db.executescript(SCHEMA)

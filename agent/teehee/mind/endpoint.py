@@ -23,6 +23,7 @@ HEADERS = {"content-type": "application/json", "accept": "text/event-stream, app
 TAIL_SECONDS = 0.2  # how long the connection's end is waited for once the words are all there
 MAY_GO = ("temperature", "frequency_penalty", "presence_penalty")  # what a model may refuse to be asked
 ANSWER_LIMIT = 4 << 20  # bytes; the gate has a lower one of its own
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 log = get_logger()
 
 
@@ -52,7 +53,7 @@ class Endpoint:
                     raise
 
     async def _ask(self, asked: dict[str, Json], about: str, hear: Hear) -> str:
-        data = json.dumps(asked, ensure_ascii=False).encode()
+        data = _encode(asked).encode()
         try:
             async with self.session.post(self.url, data=data, headers=HEADERS | {ABOUT: about}) as answer:
                 await _check(answer)

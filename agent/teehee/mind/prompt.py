@@ -35,9 +35,16 @@ AGAIN = "Your last answer could not be used: {reason}. Answer again with exactly
 Chat = list[dict[str, str]]
 
 
-def instructions(name: str) -> list[str]:
+@lru_cache(maxsize=64)
+def ours(name: str) -> str:
+    """How the agent of that name is to answer."""
+    return FORMAT.format(name=name)
+
+
+@lru_cache(maxsize=64)
+def instructions(name: str) -> tuple[str, ...]:
     """The fixed lines of ours, which no person should ever be shown."""
-    return FORMAT.format(name=name).splitlines()
+    return tuple(ours(name).splitlines())
 
 
 def arrangement(character: Character, source: str) -> str:
@@ -62,12 +69,12 @@ def compose(turn: Turn, stable: State, fresh: State, reason: str = "") -> Chat:
 
     A character's own template takes the place of our arrangement; our format stays.
     """
-    ours = FORMAT.format(name=turn.character.name)
+    told_how = ours(turn.character.name)
     if arranged := arrangement(turn.character, turn.message.source):
-        system = f"{turn.character.system}\n\n{ours}".strip()
+        system = f"{turn.character.system}\n\n{told_how}".strip()
         told = _rendered(arranged, turn, stable, fresh)
     else:
-        system, told = f"{_joined(stable.texts)}\n\n{ours}", _joined(fresh.texts)
+        system, told = f"{_joined(stable.texts)}\n\n{told_how}", _joined(fresh.texts)
     parts = [told, f"# Received Message\n{turn.message.name}: {turn.message.text}"]
     if reason:
         parts.append(AGAIN.format(reason=reason))
@@ -79,8 +86,8 @@ def compose(turn: Turn, stable: State, fresh: State, reason: str = "") -> Chat:
 
 def frame(turn: Turn) -> dict[str, int]:
     """How long the parts of the prompt are that no provider tells; with a TEMPLATE, the providers' are inside it."""
-    ours, arranged = FORMAT.format(name=turn.character.name), arrangement(turn.character, turn.message.source)
-    return {"FORMAT": len(ours), "TEMPLATE": len(arranged), "MESSAGE": len(turn.message.text)}
+    arranged = arrangement(turn.character, turn.message.source)
+    return {"FORMAT": len(ours(turn.character.name)), "TEMPLATE": len(arranged), "MESSAGE": len(turn.message.text)}
 
 
 def _rendered(arranged: str, turn: Turn, stable: State, fresh: State) -> str:

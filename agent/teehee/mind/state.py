@@ -26,7 +26,7 @@ class StateComposer:
 
     async def stable(self, turn: Turn) -> State:
         """What depends on character, room and day only."""
-        key = (turn.message.room_id, turn.message.room_type, f"{turn.now:%Y-%m-%d}")
+        key = (turn.message.room_id, turn.message.room_type, turn.now.date().isoformat())
         if key in self._kept:
             self._kept.move_to_end(key)
             for name, text in self._kept[key].texts.items():
@@ -61,7 +61,19 @@ async def compose(turn: Turn, providers: Sequence[Provider]) -> State:
 
 
 async def _ask_all(turn: Turn, providers: Sequence[Provider]) -> list[Provided | None]:
-    return await asyncio.gather(*(_ask(provider, turn) for provider in providers))
+    """What each tells, asked side by side; one that takes too long has failed."""
+    asked = [asyncio.ensure_future(_ask(provider, turn)) for provider in providers]
+    if not asked:
+        return []
+    try:
+        async with asyncio.timeout(PROVIDER_SECONDS):
+            return await asyncio.gather(*asked)
+    except TimeoutError:
+        await asyncio.wait(asked)
+        return [
+            _failed(provider, 0.0, f"took longer than {PROVIDER_SECONDS:g} s") if one.cancelled() else one.result()
+            for provider, one in zip(providers, asked, strict=True)
+        ]
 
 
 def _joined(providers: Sequence[Provider], told: Sequence[Provided | None]) -> State:
@@ -75,15 +87,18 @@ async def _ask(provider: Provider, turn: Turn) -> Provided | None:
     notes.BY.set(provider.name)  # this is a task of its own
     started = time.perf_counter()
     try:
-        async with asyncio.timeout(PROVIDER_SECONDS):
-            given = await provider.get(turn)
+        given = await provider.get(turn)
         if isinstance(given, str):
             given = Provided(given)
         if not isinstance(given, Provided) or not isinstance(given.text, str) or not isinstance(given.values, Mapping):
             raise TypeError(f"gave {type(given).__name__}, expected text or Provided")
     except Exception as error:  # the action runner's rule: a plugin's failure is its own
-        log.warning("provider_failed", provider=provider.name, error=f"{type(error).__name__}: {error}")
-        notes.now().provided(provider.name, started, 0, "failed")
-        return None
+        return _failed(provider, started, f"{type(error).__name__}: {error}")
     notes.now().provided(provider.name, started, len(given.text), "asked")
     return given
+
+
+def _failed(provider: Provider, started: float, error: str) -> Provided | None:
+    log.warning("provider_failed", provider=provider.name, error=error)
+    notes.now().provided(provider.name, started, 0, "failed")
+    return None

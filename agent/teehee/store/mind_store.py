@@ -14,6 +14,7 @@ from teehee.wire import strict
 from teehee.wire.messages import Event
 
 Json = Any
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(slots=True)
@@ -69,7 +70,7 @@ class MindStore:
         """Keeps an event; its row's number, or None when it is known. An ended row for want of a witness reopens."""
         done = self.db.execute(
             "INSERT OR IGNORE INTO inbox (agent, source, event, body, at) VALUES (?,?,?,?,?)",
-            (event.agent, event.source, event.event, json.dumps(event.to_json(), ensure_ascii=False), event.at),
+            (event.agent, event.source, event.event, _encode(event.to_json()), event.at),
         )
         if done.rowcount == 1:
             return done.lastrowid
@@ -166,7 +167,7 @@ class MindStore:
         self.db.execute(
             "INSERT OR IGNORE INTO memories (id, type, created_at, content, entity_id, agent_id, room_id)"
             " VALUES (?,?,?,?,?,?,?)",
-            (memory.id, memory.type, memory.created_at, json.dumps(dict(memory.content), ensure_ascii=False),
+            (memory.id, memory.type, memory.created_at, _encode(dict(memory.content)),
              memory.entity_id, memory.agent_id, memory.room_id),
         )  # fmt: skip
 

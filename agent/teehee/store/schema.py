@@ -42,8 +42,6 @@ MIGRATIONS = (
         at INTEGER NOT NULL, state TEXT NOT NULL, made BLOB NOT NULL, came BLOB, effects TEXT NOT NULL DEFAULT ''
     );
     CREATE INDEX turns_by_agent ON turns (agent_id, seq, state);
-    CREATE INDEX turns_by_room ON turns (room_id);
-    CREATE INDEX turns_by_entity ON turns (entity_id);
     CREATE TABLE turn_states (
         agent_id TEXT NOT NULL, digest TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (agent_id, digest)
     ) WITHOUT ROWID;

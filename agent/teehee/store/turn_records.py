@@ -13,7 +13,8 @@ from typing import Any
 Json = Any
 KEPT = 1000  # turns per agent
 PRUNE_EVERY = 64  # turns; in between an agent may have that many more
-PLAIN = 4 << 10  # bytes; compressing less takes longer than writing it
+PLAIN = 1 << 10  # bytes; what is shorter is kept as it is
+WINDOW, MEMORY = 12, 4  # zlib's, for texts of a few KB: setting up its usual buffers takes longer than compressing
 LIMIT = 256 << 10  # bytes of one record before it is packed; a longer one is cut down to its facts
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=repr).encode
 
@@ -141,7 +142,10 @@ def pack(value: Mapping[str, Json]) -> bytes | None:
         return None
     if len(text) > LIMIT:
         return None
-    return text if len(text) < PLAIN else zlib.compress(text, 1)
+    if len(text) < PLAIN:
+        return text
+    packing = zlib.compressobj(1, zlib.DEFLATED, WINDOW, MEMORY)
+    return packing.compress(text) + packing.flush()
 
 
 def unpack(body: bytes | None) -> Mapping[str, Json]:

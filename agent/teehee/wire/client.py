@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import itertools
-import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, cast
@@ -60,17 +59,18 @@ class Client:
         """The peer's result. Raises Unavailable when it stays away, Refused when a rule says no."""
         line_id = next(self._ids)
         line = frames.encode({"jsonrpc": "2.0", "id": line_id, "method": method, "params": params or {}})
+        until = asyncio.get_running_loop().time() + patience
         try:
-            async with asyncio.timeout(patience):
-                while True:
-                    link = self._link
-                    if link is None:
+            while True:
+                link = self._link
+                if link is None:
+                    async with asyncio.timeout_at(until):
                         await self._up.wait()
-                        continue
-                    try:
-                        return await link.send(line_id, line)
-                    except ConnectionError:
-                        continue
+                    continue
+                try:
+                    return await link.send(line_id, line, until)
+                except ConnectionError:
+                    continue
         except TimeoutError:
             raise Unavailable(f"{self.path.stem} did not answer {method!r} in {patience:g} s", code="peer") from None
 
@@ -152,17 +152,24 @@ class _Link(asyncio.Protocol):
                 future.set_exception(ConnectionError("the peer went away"))
         self.waiting.clear()
 
-    async def send(self, line_id: int, line: bytes) -> Json:
+    async def send(self, line_id: int, line: bytes, until: float | None = None) -> Json:
+        """The answer's result. Raises ConnectionError, TimeoutError at `until` of the loop's clock, or its error."""
         if self.closed.is_set() or self.transport.is_closing():
             await asyncio.sleep(FIRST_DELAY)
             raise ConnectionError("the peer went away")
-        future: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Json] = loop.create_future()
         self.waiting[line_id] = future
         self.transport.write(line)
+        late = (
+            None if until is None else loop.call_at(until, _time_out, future)
+        )  # a `timeout` block costs four times this
         try:
             message = await future
         finally:
             self.waiting.pop(line_id, None)
+            if late is not None:
+                late.cancel()
         if "error" in message:
             frames.raise_failure(message["error"])
         return message.get("result")
@@ -179,7 +186,7 @@ class _Link(asyncio.Protocol):
             self.line_received(bytes(line))
 
     def line_received(self, line: bytes) -> None:
-        message = json.loads(line)
+        message = frames.decode(line)
         if "method" in message:
             if self.on_notify is not None:
                 self.on_notify(message["method"], message["params"])
@@ -187,3 +194,8 @@ class _Link(asyncio.Protocol):
         future = self.waiting.get(message.get("id"))
         if future is not None and not future.done():
             future.set_result(message)
+
+
+def _time_out(future: "asyncio.Future[Json]") -> None:
+    if not future.done():
+        future.set_exception(TimeoutError())

@@ -40,6 +40,11 @@ def encode(message: Json) -> bytes:
     return _encode(message).encode("utf-8", "replace") + b"\n"
 
 
+def decode(line: bytes) -> Json:
+    """What a line of our own peer holds. Raises ValueError."""
+    return _decode(line.decode())
+
+
 def decode_request(line: bytes) -> Request:
     """A strict request: exactly jsonrpc, method, params and id; batches are refused."""
     try:

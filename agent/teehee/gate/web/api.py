@@ -168,7 +168,7 @@ async def body(request: Request) -> bytes:
 
 def _json(data: bytes) -> Json:
     try:
-        return json.loads(data)
+        return json.loads(data.decode())
     except (ValueError, RecursionError):
         raise Malformed("the body is not UTF-8 JSON") from None
 
