@@ -156,6 +156,19 @@ def test_a_span_goes_whole_into_the_next_part_or_is_closed_and_opened_again(mark
     assert len(parts) > 4
 
 
+def test_marks_within_a_fence_do_not_close_it_when_their_line_is_cut() -> None:
+    text = "````md\n" + "some words and ````` some more ```` and\n``````` more of them again\n" * 3 + "````"
+
+    for limit in range(50, 90):
+        assert [letter for part in whole(text, limit) for letter in styled(part)] == styled(text)
+
+
+def test_code_in_line_between_three_marks_does_not_become_a_fence() -> None:
+    for limit in range(20, 60):
+        for part in whole("Some words ```and code in\nthe line``` and words. " * 3, limit):
+            assert not part.startswith("```")
+
+
 def test_a_link_is_never_cut() -> None:
     link = "[the words of a link](https://example.org/a_(b)?q=1)"
 

@@ -23,6 +23,7 @@ class World:
     seed: int = 0
     sent: list[tuple[float, str]] = field(default_factory=list)
     arrived: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    asked: int = 0
     waited: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     def run(self, demand: list[tuple[float, str]], flood: Flood | None = None, lateness: float = 0.0) -> "World":
@@ -36,6 +37,7 @@ class World:
                 queues[chat].append(now)
                 if len(queues[chat]) > 1:
                     continue  # its earlier messages are waiting already
+            self.asked += 1
             if wait := flood.take(chat, chat.startswith("-"), now):
                 assert wait > 0
                 heapq.heappush(events, (now + wait + chance.random() * lateness, number, chat, False))
@@ -123,6 +125,7 @@ def test_chats_are_served_in_the_order_they_came_when_there_are_too_many() -> No
     world = World().run(demand)
 
     assert [chat for _, chat in world.sent] == [chat for _, chat in demand]
+    assert world.asked <= 2 * len(demand)  # each is told at once when its turn comes
 
 
 def test_a_chat_that_never_comes_back_does_not_hold_up_the_line() -> None:

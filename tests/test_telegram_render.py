@@ -158,6 +158,7 @@ def test_text_without_marks_is_untouched(text: str) -> None:
         ),
         ("* *\n**", "• •\n**", []),
         ("```\n```", "```\n```", []),
+        ("[a **b**]() ![c]()", "[a b]() ![c]()", [("bold", "b")]),
     ],
 )
 def test_markdown_is_shown_as_it_is_meant(markdown: str, text: str, entities: list[tuple[str, str]]) -> None:

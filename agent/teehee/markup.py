@@ -107,7 +107,8 @@ def _paragraph(text: str, at: int, end: int) -> Iterator[Span]:
             starts = ticks.get(at - start, [])
             if (number := bisect_right(starts, start)) < len(starts):
                 last = starts[number]
-                yield Span(start, at, last, last + at - start, token[0], token[0])
+                mark = token[0] if at - start < 3 else ""  # at the start of a part, three would open a fence
+                yield Span(start, at, last, last + at - start, mark, mark, is_whole=not mark)
                 at = last + at - start
         elif token["run"] and len(token[0]) <= 3:
             yield from _paired(text, start, token[0], open_runs)

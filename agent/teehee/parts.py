@@ -18,6 +18,7 @@ CLOSERS = "\"'”’»)]*_~|`"
 _QUOTE = r"[ \t]{0,40}(?:>[ \t]?){0,9}"
 LEAD = re.compile(rf"{_QUOTE}(?:#{{1,6}}[ \t]{{1,9}})?")
 ITEM = re.compile(rf"{_QUOTE}[ \t]{{0,40}}(?:(?:[-*+]|\d{{1,9}}[.)]|#{{1,6}})[ \t]{{1,40}})?")
+FENCED = re.compile(r"[ \t>]{0,40}(?:```|~~~)")
 BLOCK = re.compile(r"(?:[-*+#]|\d{1,9}[.)]|#{2,6})(?:\s|$)|>|\|(?!\|)|```|~~~|(?:[-*_=][ \t]*){3,}$", re.MULTILINE)
 
 
@@ -161,6 +162,8 @@ class _Source:
         is_midline = "\n" not in text[end:start]
         if is_midline and not in_fence and (end <= _match_end(ITEM, text, line) or BLOCK.match(text, start)):
             return None
+        if is_midline and in_fence and (FENCED.match(text, start) or FENCED.match(text, line)):
+            return None  # a half of the line might close the fence
         if text[end - 1] == "\\" or _is_glued(text, end) or not text[at:end].strip():
             return None
         if in_fence and not is_midline:

@@ -73,7 +73,6 @@ class Flood:
         """
         wait = self._own_wait(chat, is_group, now)
         if wait > TICK:
-            self._leave(chat)
             return wait
         wait = self._line_wait(chat, now)
         if wait > TICK:

@@ -258,7 +258,11 @@ class _Writer:
         words = _words(node).strip()
         is_mail = url.startswith("mailto:")
         address = url.removeprefix("mailto:")
-        if not words or words == address or node.markup == "autolink":
+        if not url:
+            self.put("[" if node.type == "link" else "![")
+            self._inline(node)
+            self.put("]()")
+        elif not words or words == address or node.markup == "autolink":
             self.put(words or address)
         elif self.is_plain or is_mail:  # Telegram takes no text_link to a mailbox, but finds one by itself
             self._inline(node)
