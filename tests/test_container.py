@@ -36,7 +36,8 @@ def writable(path):
     except OSError:
         return False
 folders = ["/", "/etc", "/opt/teehee", "/usr", "/data", "/tmp"]
-sockets = sorted(os.path.join(at, name) for at, _, names in os.walk("/run/teehee") for name in names)
+files = sorted(os.path.join(at, name) for at, _, names in os.walk("/run/teehee") for name in names)
+sockets = [path for path in files if path.endswith(".sock")]
 folders += sorted({os.path.dirname(path) for path in sockets})
 print(json.dumps({
     "uid": status["Uid"].split(), "caps": status["CapEff"], "no_new_privs": status["NoNewPrivs"],
@@ -272,6 +273,23 @@ def test_a_stop_is_quick_in_order_and_nothing_is_lost(agent: Agent) -> None:
     assert took < GRACE_SECONDS
     agent.compose("start")
     assert agent.say("hello", "after the stop")["seq"] > before["seq"]
+
+
+def test_a_lost_volume_is_told_and_a_volume_put_back_goes_on(agent: Agent, tmp_path: Path) -> None:
+    before = agent.say("hello", "before the loss")
+    volume, kept = f"{agent.file.parent.name}_vault-data", tmp_path / "vault-data.tar"
+    agent.compose("stop")
+    agent.engine.podman("volume", "export", volume, "--output", kept)
+    agent.engine.podman("rm", agent.name("vault"))
+    agent.engine.podman("volume", "rm", volume)
+
+    agent.compose("up", "--detach", "--pull", "never", "vault")
+    wait_for(lambda: "the vault's store is gone" in agent.engine.podman("logs", agent.name("vault")).stderr)
+    agent.compose("stop")
+    agent.engine.podman("volume", "import", volume, kept)
+    agent.compose("up", "--detach", "--pull", "never")
+
+    assert agent.say("hello", "after the loss")["seq"] > before["seq"]
 
 
 # -- what is refused

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
@@ -239,3 +240,104 @@ async def test_health_says_whether_a_part_answers(tmp_path: Path) -> None:
         for part in ("vault", "gate", "mind"):
             ended = await teehee("health", part, "--sockets", agent.sockets)
             assert (ended.code, ended.out) == (0, f"{part}: answers\n")
+
+
+# -- a store that was lost
+
+
+PARTS = ("vault", "mind", "gate")
+
+
+async def talked(agent: Parts, id: str) -> None:
+    """All three start, somebody is answered, and they end."""
+    async with agent.person() as person:
+        await agent.start(*PARTS)
+        assert (await person.say("hello", id=id, wait=20))["state"] == "answered"
+        assert [await agent.end(name) for name in reversed(PARTS)] == [0, 0, 0]
+
+
+async def refused(agent: Parts, part: str) -> str:
+    """The word with which a part refuses to begin its store anew."""
+    ended = await teehee(*agent.command(part)[1:])
+    assert ended.code == 2, ended.err
+    assert f"the {part}'s store is gone" in ended.err
+    assert "put its volume back" in ended.err
+    (word,) = re.findall(r"--lost (\w+)", ended.err)
+    return str(word)
+
+
+def lose(folder: Path) -> None:
+    """Takes all that a volume holds."""
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+@pytest.mark.parametrize("part", PARTS)
+async def test_a_lost_data_volume_is_refused_until_its_loss_is_accepted_by_name(tmp_path: Path, part: str) -> None:
+    async with parts(tmp_path) as agent:
+        await talked(agent, "1")
+        lose(tmp_path / part)
+        if part != "vault":
+            await agent.start("vault")
+        word = await refused(agent, part)
+        assert await refused(agent, part) == word, "it is asked for the same at every start"
+        assert {path.name for path in (tmp_path / part).iterdir()} <= {"lock", "logs"}, "something was begun anew"
+        for name in list(agent.running):
+            await agent.end(name)
+
+        agent.more = ("--lost", word)
+        await talked(agent, "2")
+        lose(tmp_path / part)
+        if part != "vault":
+            await agent.start("vault")
+
+        assert await refused(agent, part) != word, "one loss that was accepted is no leave for the next"
+
+
+@pytest.mark.parametrize(("part", "store"), [("vault", "vault.db"), ("mind", "mind.db")])
+@pytest.mark.parametrize("is_empty", [False, True])
+async def test_a_store_missing_from_its_volume_is_refused(
+    tmp_path: Path, part: str, store: str, is_empty: bool
+) -> None:
+    async with parts(tmp_path) as agent:
+        await talked(agent, "1")
+        (tmp_path / part / store).unlink()
+        if is_empty:
+            (tmp_path / part / store).touch()
+
+        await refused(agent, part)
+
+
+async def test_the_volume_of_another_agent_is_not_taken_for_ones_own(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        async with parts(tmp_path / name) as agent:
+            await talked(agent, "1")
+            if name == "other":
+                shutil.rmtree(tmp_path / "other/vault")
+                shutil.copytree(tmp_path / "one/vault", tmp_path / "other/vault")
+
+                await refused(agent, "vault")
+
+
+async def test_lost_sockets_volumes_are_no_loss_and_remember_again(tmp_path: Path) -> None:
+    async with parts(tmp_path) as agent:
+        await talked(agent, "1")
+        for name in SOCKETS:
+            lose(agent.sockets / name)
+        await talked(agent, "2")
+        lose(tmp_path / "vault")
+
+        await refused(agent, "vault")
+
+
+async def test_a_start_that_was_cut_off_is_not_taken_for_a_loss(tmp_path: Path) -> None:
+    async with parts(tmp_path) as agent:
+        for _ in range(2):
+            await agent.start("mind")  # its vault is not there yet
+            await until((tmp_path / "mind/lock").exists)
+            await agent.end("mind", signal.SIGKILL)
+        without_a_guest = [*agent.command("vault")[1:], "--guest", tmp_path / "none.sock"]
+        assert (await teehee(*without_a_guest)).code != 0
+
+        await talked(agent, "1")
