@@ -90,6 +90,27 @@ class Agent:
             return json.load(answer)
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """`data` holds the secret half, `public` is what the measured compose names."""
+
+    data: Path
+    public: str
+
+
+@pytest.fixture(scope="module")
+def owner(tmp_path_factory: pytest.TempPathFactory) -> Owner:
+    """Whoever may stop and resume it, with a key in a folder of their own."""
+    folder = tmp_path_factory.mktemp("owner")
+    return Owner(folder, command("owner", "--data", folder)[1].strip())
+
+
+def command(*words: object) -> tuple[int, str]:
+    """(exit code, output) of a command of whoever is outside."""
+    ended = subprocess.run(command_line(*words), env=FRESH, capture_output=True, text=True)
+    return ended.returncode, ended.stdout + ended.stderr
+
+
 @pytest.fixture(scope="module")
 def made() -> Iterator[Engine]:
     with engine() as up:
@@ -97,11 +118,12 @@ def made() -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="module")
-def agent(made: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
+def agent(made: Engine, owner: Owner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
     folder = tmp_path_factory.mktemp("teehee")
-    with guest(made, folder):
+    text = owned(pinned(made), owner)
+    with guest(text, folder):
         file, port = folder / "compose.yaml", free_port()
-        file.write_text(running(pinned(made), folder / "guest.sock", port))
+        file.write_text(running(text, folder / "guest.sock", port))
         up = Agent(made, file, f"http://127.0.0.1:{port}")
         up.compose("up", "--detach", "--pull", "never")
         yield up
@@ -109,9 +131,9 @@ def agent(made: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ag
 
 
 @contextlib.contextmanager
-def guest(made: Engine, folder: Path) -> Iterator[None]:
-    """A guest agent outside the image, which pretends to have booted our own app-compose."""
-    (folder / "app-compose.json").write_text(app_compose(pinned(made)))
+def guest(text: str, folder: Path) -> Iterator[None]:
+    """A guest agent outside the image, which pretends to have booted the app-compose around this file."""
+    (folder / "app-compose.json").write_text(app_compose(text))
     socket = folder / "guest.sock"
     line = command_line("simulator", "--socket", socket, "--roots", folder, "--compose", folder / "app-compose.json")
     simulator = subprocess.Popen(line, env=FRESH, stdout=subprocess.DEVNULL)
@@ -130,6 +152,13 @@ def pinned(made: Engine) -> str:
     text, found = re.subn(r"(x-image: &image )\S+", rf"\1{IMAGE.split(':')[0]}@{digest}", shipped())
     assert found == 1
     return text
+
+
+def owned(text: str, owner: Owner) -> str:
+    """The same, with an owner."""
+    return text.replace(
+        "command: [serve, vault, *character]", f"command: [serve, vault, *character, --owner, {owner.public}]"
+    )
 
 
 def running(text: str, socket: Path, port: int) -> str:
@@ -240,6 +269,28 @@ def test_every_part_says_that_it_is_well(agent: Agent) -> None:
 
     for part in PARTS:
         assert agent.engine.podman("healthcheck", "run", agent.name(part)).returncode == 0
+
+
+def test_its_owner_stops_and_resumes_it_from_elsewhere(agent: Agent, owner: Owner, tmp_path: Path) -> None:
+    agent.say("hello", "before the order")
+    folder = agent.file.parent
+    app_id = json.loads(agent.get("/bundle.json")["statement"])["app_id"]
+    trusted = ("--dev-root", folder / "dev-root.pem", "--collateral", folder / "collateral.json", "--rung", "2")
+    meant = ("--url", agent.url, "--app-id", app_id, *trusted, "--data")
+
+    stranger = command("owner", "--data", tmp_path), command("stop", *meant, tmp_path)
+    stopped = command("stop", *meant, owner.data)
+    state = command("owner", *meant, owner.data)
+    asleep = agent.get("/readyz")["stopped"]
+    resumed = command("resume", *meant, owner.data)
+
+    assert stranger[1][0] == 3
+    assert "owner.key-unknown" in stranger[1][1]
+    assert stopped == (0, "stopped: Wren\n")
+    assert state[1].startswith("Wren · stopped · ")
+    assert asleep == ["wren"]
+    assert resumed == (0, "resumed: Wren\n")
+    assert agent.say("hello", "after the order")["text"]
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -7,6 +7,8 @@ import os
 import re
 import shutil
 import signal
+import ssl
+import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +18,7 @@ import aiohttp
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from teehee.cli import afar
 from teehee.errors import Refused
 from teehee.supervisor.owner import Owner
 from teehee.tee.simulator import Simulator
@@ -85,6 +88,8 @@ async def parts(folder: Path, *more: str, **environment: str) -> AsyncIterator[P
         (folder / "run" / name).mkdir(parents=True)
     async with Simulator(SEED) as guest:
         await guest.listen(socket=folder / "guest.sock")
+        (folder / "dev-root.pem").write_text(ssl.DER_cert_to_PEM_cert(guest.root_der))
+        (folder / "collateral.json").write_text(json.dumps(guest.collateral(int(time.time()))))
         made = Parts(folder, free_port(), more, environment)
         try:
             yield made
@@ -157,7 +162,7 @@ def holding_the_key(paths: Iterable[Path]) -> list[Path]:
     return [file for file in files if file.is_file() and KEY.encode() in file.read_bytes()]
 
 
-async def test_the_measured_compose_configures_and_an_owner_may_only_stop_and_resume(tmp_path: Path) -> None:
+async def test_the_measured_compose_configures_and_an_owner_may_only_stop_resume_and_look(tmp_path: Path) -> None:
     (tmp_path / "owner-key").write_bytes(SEED)
     public = Ed25519PrivateKey.from_private_bytes(SEED).public_key().public_bytes_raw().hex()
     async with parts(tmp_path, "--owner", public) as agent:
@@ -171,6 +176,24 @@ async def test_the_measured_compose_configures_and_an_owner_may_only_stop_and_re
             assert (await owner.ask(door, "stop", {}))["changed"] == ["Ada"]
             assert (await person.say("hello", id="2", wait=20))["state"] == "stopped"
             assert (await owner.ask(door, "resume", {}))["changed"] == ["Ada"]
+        assert await from_afar(agent, tmp_path / "owner-key") == [["Ada"], "owner.method-unknown", ["Ada"]]
+
+
+async def from_afar(agent: Parts, key: Path) -> list[Json]:
+    """What the same owner achieves by the agent's address: a stop, a secret, a resume."""
+    root, collateral = agent.folder / "dev-root.pem", agent.folder / "collateral.json"
+    url = f"http://127.0.0.1:{agent.port}"
+    async with aiohttp.ClientSession() as http, http.get(f"{url}/bundle.json") as answer:
+        app_id = json.loads((await answer.json())["statement"])["app_id"]
+    there = afar.Elsewhere(url, app_id, dev_root=root, collateral=collateral)
+    vault = await asyncio.to_thread(afar.Vault, there, key)
+    told: list[Json] = []
+    for method, params in (("stop", {}), ("secret.set", {"name": "ada/X", "value": "x"}), ("resume", {})):
+        try:
+            told.append((await asyncio.to_thread(vault.ask, method, params))["changed"])
+        except Refused as refusal:
+            told.append(refusal.rule)
+    return told
 
 
 async def test_a_character_with_secrets_is_refused_by_every_part(tmp_path: Path) -> None:
