@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from container_engine import IMAGE, MAY_BUILD, ROOT, SECONDS, Engine, engine, fetched, wait_for
+from container_engine import IMAGE, MAY_BUILD, ROOT, SECONDS, Engine, build_again, engine, fetched, wait_for
 from teehee.evidence import compose
 from teehee.testing.command_line import FRESH, command_line
 from teehee.testing.processes import free_port
@@ -208,6 +208,15 @@ def test_our_own_linter_has_nothing_but_notes_on_what_we_tell_people_to_deploy(m
 
 
 SHARED = ("vault-mind", "vault-gate", "vault-public", "gate", "mind")
+
+
+def test_another_build_from_another_copy_gives_the_same_image_to_the_byte(made: Engine, tmp_path: Path) -> None:
+    build_again(made, tmp_path, again := "localhost/teehee:again")
+    first, second = (made.inspect(name) for name in (IMAGE, again))
+    made.podman("rmi", again)
+
+    assert first["RootFS"]["Layers"] == second["RootFS"]["Layers"]
+    assert (first["Id"], first["Digest"]) == (second["Id"], second["Digest"])
 
 
 # -- what runs
