@@ -1,18 +1,21 @@
 # One image, run three times by compose.yaml: vault, gate and mind. docs/deploy.md says how to build and pin it.
 #
-# BASE is a slim Debian with Python 3.11 or newer. For a build that others can repeat, name it by digest:
-#   docker build --build-arg BASE=docker.io/library/python:3.12.11-slim-bookworm@sha256:... .
+# BASE is a slim Debian with Python 3.11 or newer. For a build that others can repeat to the byte, name it by digest:
+#   podman build --timestamp 1 --build-arg BASE=docker.io/library/python:3.12.11-slim-bookworm@sha256:... .
 ARG BASE=docker.io/library/python:3.12.11-slim-bookworm
 
-FROM ${BASE} AS builder
+FROM ${BASE} AS packages
 # Where pip finds packages is pip's own configuration: --build-arg PIP_FIND_LINKS=..., PIP_NO_INDEX=1 and the like.
 ARG PIP_FIND_LINKS
 ARG PIP_NO_INDEX
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 SOURCE_DATE_EPOCH=1
+# The last two: bytecode that holds no time of this build, and no order of this run's hashes.
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 SOURCE_DATE_EPOCH=1 PYTHONHASHSEED=0
 WORKDIR /source
 RUN python3 -m venv /opt/teehee
 COPY requirements/run.txt requirements/
 RUN /opt/teehee/bin/pip install --require-hashes --only-binary :all: --requirement requirements/run.txt
+
+FROM packages AS builder
 COPY pyproject.toml README.md LICENSE ./
 COPY agent agent
 COPY plugins plugins

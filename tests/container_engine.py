@@ -27,6 +27,9 @@ ROOT = Path(__file__).parents[1]
 DEBIAN, PYTHON = "bookworm", "3.11"
 BASE_PACKAGES = "python3,python3-venv"
 IMAGE = "localhost/teehee:test"
+INSTALLED = "localhost/teehee-packages:test"  # the image's stage with all packages but ours
+BUILT_OF = ("Dockerfile", ".dockerignore", "requirements/run.txt", "pyproject.toml", "README.md", "LICENSE")
+BUILT_OF_FOLDERS = ("agent", "plugins", "characters")
 MAKE_SECONDS = 400
 SECONDS = 60.0
 PACKAGES = {"podman": "podman", "runc": "runc", "mmdebstrap": "mmdebstrap", "iptables": "iptables"}
@@ -127,15 +130,35 @@ def engine() -> Iterator[Engine]:
 def build(made: Engine) -> None:
     """The image, from the Dockerfile and the lock, without a network."""
     with ThreadPoolExecutor() as pool:
-        base, wheels, _ = pool.map(fetched, ("base", "wheels", "tools"))
-    debian = f"localhost/{base.name}:test"
-    if made.podman("image", "exists", debian, check=False).returncode:
-        made.podman("import", "--quiet", base / "root.tar", debian)
-    given = {"BASE": debian, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels"}
-    arguments = [word for name, value in given.items() for word in ("--build-arg", f"{name}={value}")]
-    offline = ("--pull=never", "--network", "none", "--volume", f"{wheels}:/wheels:ro")
-    made.podman("build", "--quiet", *offline, *arguments, "--tag", IMAGE, ROOT)
+        base, *_ = pool.map(fetched, ("base", "wheels", "tools"))
+    if made.podman("image", "exists", debian(), check=False).returncode:
+        made.podman("import", "--quiet", base / "root.tar", debian())
+    build_from(made, ROOT, IMAGE)
     made.podman("image", "prune", "--force", "--filter", "until=24h")
+
+
+def build_again(made: Engine, folder: Path, tag: str) -> None:
+    """The image once more, from a copy of the sources in `folder`: what is ours is built anew, whatever is cached."""
+    for name in BUILT_OF:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, folder / name)
+        (folder / name).chmod(0o600)
+    for name in BUILT_OF_FOLDERS:
+        shutil.copytree(ROOT / name, folder / name, copy_function=shutil.copyfile)
+    build_from(made, ROOT, INSTALLED, "--target", "packages")
+    build_from(made, folder, tag, "--no-cache", "--build-context", f"packages=container-image://{INSTALLED}")
+
+
+def build_from(made: Engine, source: Path, tag: str, *how: str) -> None:
+    given = {"BASE": debian(), "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels"}
+    arguments = [word for name, value in given.items() for word in ("--build-arg", f"{name}={value}")]
+    offline = ("--pull=never", "--network", "none", "--volume", f"{fetched('wheels')}:/wheels:ro")
+    made.podman("build", "--quiet", "--timestamp", "1", *how, *offline, *arguments, "--tag", tag, source)
+
+
+def debian() -> str:
+    """The name of the base image."""
+    return f"localhost/{fetched('base').name}:test"
 
 
 # -- what is fetched once and kept

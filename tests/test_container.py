@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from container_engine import IMAGE, MAY_BUILD, ROOT, SECONDS, Engine, engine, fetched, wait_for
+from container_engine import IMAGE, MAY_BUILD, ROOT, SECONDS, Engine, build_again, engine, fetched, wait_for
 from teehee.evidence import compose
 from teehee.testing.command_line import FRESH, command_line
 from teehee.testing.processes import free_port
@@ -36,7 +36,8 @@ def writable(path):
     except OSError:
         return False
 folders = ["/", "/etc", "/opt/teehee", "/usr", "/data", "/tmp"]
-sockets = sorted(os.path.join(at, name) for at, _, names in os.walk("/run/teehee") for name in names)
+files = sorted(os.path.join(at, name) for at, _, names in os.walk("/run/teehee") for name in names)
+sockets = [path for path in files if path.endswith(".sock")]
 folders += sorted({os.path.dirname(path) for path in sockets})
 print(json.dumps({
     "uid": status["Uid"].split(), "caps": status["CapEff"], "no_new_privs": status["NoNewPrivs"],
@@ -89,6 +90,27 @@ class Agent:
             return json.load(answer)
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """`data` holds the secret half, `public` is what the measured compose names."""
+
+    data: Path
+    public: str
+
+
+@pytest.fixture(scope="module")
+def owner(tmp_path_factory: pytest.TempPathFactory) -> Owner:
+    """Whoever may stop and resume it, with a key in a folder of their own."""
+    folder = tmp_path_factory.mktemp("owner")
+    return Owner(folder, command("owner", "--data", folder)[1].strip())
+
+
+def command(*words: object) -> tuple[int, str]:
+    """(exit code, output) of a command of whoever is outside."""
+    ended = subprocess.run(command_line(*words), env=FRESH, capture_output=True, text=True)
+    return ended.returncode, ended.stdout + ended.stderr
+
+
 @pytest.fixture(scope="module")
 def made() -> Iterator[Engine]:
     with engine() as up:
@@ -96,11 +118,12 @@ def made() -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="module")
-def agent(made: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
+def agent(made: Engine, owner: Owner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
     folder = tmp_path_factory.mktemp("teehee")
-    with guest(made, folder):
+    text = owned(pinned(made), owner)
+    with guest(text, folder):
         file, port = folder / "compose.yaml", free_port()
-        file.write_text(running(pinned(made), folder / "guest.sock", port))
+        file.write_text(running(text, folder / "guest.sock", port))
         up = Agent(made, file, f"http://127.0.0.1:{port}")
         up.compose("up", "--detach", "--pull", "never")
         yield up
@@ -108,9 +131,9 @@ def agent(made: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ag
 
 
 @contextlib.contextmanager
-def guest(made: Engine, folder: Path) -> Iterator[None]:
-    """A guest agent outside the image, which pretends to have booted our own app-compose."""
-    (folder / "app-compose.json").write_text(app_compose(pinned(made)))
+def guest(text: str, folder: Path) -> Iterator[None]:
+    """A guest agent outside the image, which pretends to have booted the app-compose around this file."""
+    (folder / "app-compose.json").write_text(app_compose(text))
     socket = folder / "guest.sock"
     line = command_line("simulator", "--socket", socket, "--roots", folder, "--compose", folder / "app-compose.json")
     simulator = subprocess.Popen(line, env=FRESH, stdout=subprocess.DEVNULL)
@@ -129,6 +152,13 @@ def pinned(made: Engine) -> str:
     text, found = re.subn(r"(x-image: &image )\S+", rf"\1{IMAGE.split(':')[0]}@{digest}", shipped())
     assert found == 1
     return text
+
+
+def owned(text: str, owner: Owner) -> str:
+    """The same, with an owner."""
+    return text.replace(
+        "command: [serve, vault, *character]", f"command: [serve, vault, *character, --owner, {owner.public}]"
+    )
 
 
 def running(text: str, socket: Path, port: int) -> str:
@@ -178,6 +208,15 @@ def test_our_own_linter_has_nothing_but_notes_on_what_we_tell_people_to_deploy(m
 
 
 SHARED = ("vault-mind", "vault-gate", "vault-public", "gate", "mind")
+
+
+def test_another_build_from_another_copy_gives_the_same_image_to_the_byte(made: Engine, tmp_path: Path) -> None:
+    build_again(made, tmp_path, again := "localhost/teehee:again")
+    first, second = (made.inspect(name) for name in (IMAGE, again))
+    made.podman("rmi", again)
+
+    assert first["RootFS"]["Layers"] == second["RootFS"]["Layers"]
+    assert (first["Id"], first["Digest"]) == (second["Id"], second["Digest"])
 
 
 # -- what runs
@@ -241,6 +280,28 @@ def test_every_part_says_that_it_is_well(agent: Agent) -> None:
         assert agent.engine.podman("healthcheck", "run", agent.name(part)).returncode == 0
 
 
+def test_its_owner_stops_and_resumes_it_from_elsewhere(agent: Agent, owner: Owner, tmp_path: Path) -> None:
+    agent.say("hello", "before the order")
+    folder = agent.file.parent
+    app_id = json.loads(agent.get("/bundle.json")["statement"])["app_id"]
+    trusted = ("--dev-root", folder / "dev-root.pem", "--collateral", folder / "collateral.json", "--rung", "2")
+    meant = ("--url", agent.url, "--app-id", app_id, *trusted, "--data")
+
+    stranger = command("owner", "--data", tmp_path), command("stop", *meant, tmp_path)
+    stopped = command("stop", *meant, owner.data)
+    state = command("owner", *meant, owner.data)
+    asleep = agent.get("/readyz")["stopped"]
+    resumed = command("resume", *meant, owner.data)
+
+    assert stranger[1][0] == 3
+    assert "owner.key-unknown" in stranger[1][1]
+    assert stopped == (0, "stopped: Wren\n")
+    assert state[1].startswith("Wren · stopped · ")
+    assert asleep == ["wren"]
+    assert resumed == (0, "resumed: Wren\n")
+    assert agent.say("hello", "after the order")["text"]
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_a_killed_part_comes_back_and_the_conversation_goes_on(agent: Agent, part: str) -> None:
     agent.say("hello", f"before {part}")
@@ -272,6 +333,23 @@ def test_a_stop_is_quick_in_order_and_nothing_is_lost(agent: Agent) -> None:
     assert took < GRACE_SECONDS
     agent.compose("start")
     assert agent.say("hello", "after the stop")["seq"] > before["seq"]
+
+
+def test_a_lost_volume_is_told_and_a_volume_put_back_goes_on(agent: Agent, tmp_path: Path) -> None:
+    before = agent.say("hello", "before the loss")
+    volume, kept = f"{agent.file.parent.name}_vault-data", tmp_path / "vault-data.tar"
+    agent.compose("stop")
+    agent.engine.podman("volume", "export", volume, "--output", kept)
+    agent.engine.podman("rm", agent.name("vault"))
+    agent.engine.podman("volume", "rm", volume)
+
+    agent.compose("up", "--detach", "--pull", "never", "vault")
+    wait_for(lambda: "the vault's store is gone" in agent.engine.podman("logs", agent.name("vault")).stderr)
+    agent.compose("stop")
+    agent.engine.podman("volume", "import", volume, kept)
+    agent.compose("up", "--detach", "--pull", "never")
+
+    assert agent.say("hello", "after the loss")["seq"] > before["seq"]
 
 
 # -- what is refused

@@ -242,17 +242,12 @@ async def test_a_lost_store_of_one_mind_is_not_begun_anew_in_silence(tmp_path: P
             pass
 
 
-async def test_backups_refuse_such_a_folder_and_doctor_reads_it(tmp_path: Path) -> None:
+async def test_doctor_reads_the_store_of_each_mind(tmp_path: Path) -> None:
     data = tmp_path / "data"
     async with running(data, team(tmp_path), isolate=True):
-        taken = await teehee("backup", tmp_path / "file", "--data", data)
-    restored = await teehee("restore", tmp_path / "file", "--data", data, "--force")
+        pass
     looked = await teehee("doctor", "--deep", "--rebuild", "--data", data, "--json")
 
-    for refused in (taken, restored):
-        assert refused.code == 2
-        assert "does not know agents with a mind each (--isolate) yet" in refused.err
-        assert "copy the whole folder" in refused.err
     stores = [one for one in looked.json if one["about"].endswith("/mind.db")]
     assert [one["mark"] for one in stores] == ["ok", "ok"]
 

@@ -5,7 +5,10 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
+import ssl
+import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +18,7 @@ import aiohttp
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from teehee.cli import afar
 from teehee.errors import Refused
 from teehee.supervisor.owner import Owner
 from teehee.tee.simulator import Simulator
@@ -84,6 +88,8 @@ async def parts(folder: Path, *more: str, **environment: str) -> AsyncIterator[P
         (folder / "run" / name).mkdir(parents=True)
     async with Simulator(SEED) as guest:
         await guest.listen(socket=folder / "guest.sock")
+        (folder / "dev-root.pem").write_text(ssl.DER_cert_to_PEM_cert(guest.root_der))
+        (folder / "collateral.json").write_text(json.dumps(guest.collateral(int(time.time()))))
         made = Parts(folder, free_port(), more, environment)
         try:
             yield made
@@ -156,7 +162,7 @@ def holding_the_key(paths: Iterable[Path]) -> list[Path]:
     return [file for file in files if file.is_file() and KEY.encode() in file.read_bytes()]
 
 
-async def test_the_measured_compose_configures_and_an_owner_may_only_stop_and_resume(tmp_path: Path) -> None:
+async def test_the_measured_compose_configures_and_an_owner_may_only_stop_resume_and_look(tmp_path: Path) -> None:
     (tmp_path / "owner-key").write_bytes(SEED)
     public = Ed25519PrivateKey.from_private_bytes(SEED).public_key().public_bytes_raw().hex()
     async with parts(tmp_path, "--owner", public) as agent:
@@ -170,6 +176,24 @@ async def test_the_measured_compose_configures_and_an_owner_may_only_stop_and_re
             assert (await owner.ask(door, "stop", {}))["changed"] == ["Ada"]
             assert (await person.say("hello", id="2", wait=20))["state"] == "stopped"
             assert (await owner.ask(door, "resume", {}))["changed"] == ["Ada"]
+        assert await from_afar(agent, tmp_path / "owner-key") == [["Ada"], "owner.method-unknown", ["Ada"]]
+
+
+async def from_afar(agent: Parts, key: Path) -> list[Json]:
+    """What the same owner achieves by the agent's address: a stop, a secret, a resume."""
+    root, collateral = agent.folder / "dev-root.pem", agent.folder / "collateral.json"
+    url = f"http://127.0.0.1:{agent.port}"
+    async with aiohttp.ClientSession() as http, http.get(f"{url}/bundle.json") as answer:
+        app_id = json.loads((await answer.json())["statement"])["app_id"]
+    there = afar.Elsewhere(url, app_id, dev_root=root, collateral=collateral)
+    vault = await asyncio.to_thread(afar.Vault, there, key)
+    told: list[Json] = []
+    for method, params in (("stop", {}), ("secret.set", {"name": "ada/X", "value": "x"}), ("resume", {})):
+        try:
+            told.append((await asyncio.to_thread(vault.ask, method, params))["changed"])
+        except Refused as refusal:
+            told.append(refusal.rule)
+    return told
 
 
 async def test_a_character_with_secrets_is_refused_by_every_part(tmp_path: Path) -> None:
@@ -239,3 +263,104 @@ async def test_health_says_whether_a_part_answers(tmp_path: Path) -> None:
         for part in ("vault", "gate", "mind"):
             ended = await teehee("health", part, "--sockets", agent.sockets)
             assert (ended.code, ended.out) == (0, f"{part}: answers\n")
+
+
+# -- a store that was lost
+
+
+PARTS = ("vault", "mind", "gate")
+
+
+async def talked(agent: Parts, id: str) -> None:
+    """All three start, somebody is answered, and they end."""
+    async with agent.person() as person:
+        await agent.start(*PARTS)
+        assert (await person.say("hello", id=id, wait=20))["state"] == "answered"
+        assert [await agent.end(name) for name in reversed(PARTS)] == [0, 0, 0]
+
+
+async def refused(agent: Parts, part: str) -> str:
+    """The word with which a part refuses to begin its store anew."""
+    ended = await teehee(*agent.command(part)[1:])
+    assert ended.code == 2, ended.err
+    assert f"the {part}'s store is gone" in ended.err
+    assert "put its volume back" in ended.err
+    (word,) = re.findall(r"--lost (\w+)", ended.err)
+    return str(word)
+
+
+def lose(folder: Path) -> None:
+    """Takes all that a volume holds."""
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+@pytest.mark.parametrize("part", PARTS)
+async def test_a_lost_data_volume_is_refused_until_its_loss_is_accepted_by_name(tmp_path: Path, part: str) -> None:
+    async with parts(tmp_path) as agent:
+        await talked(agent, "1")
+        lose(tmp_path / part)
+        if part != "vault":
+            await agent.start("vault")
+        word = await refused(agent, part)
+        assert await refused(agent, part) == word, "it is asked for the same at every start"
+        assert {path.name for path in (tmp_path / part).iterdir()} <= {"lock", "logs"}, "something was begun anew"
+        for name in list(agent.running):
+            await agent.end(name)
+
+        agent.more = ("--lost", word)
+        await talked(agent, "2")
+        lose(tmp_path / part)
+        if part != "vault":
+            await agent.start("vault")
+
+        assert await refused(agent, part) != word, "one loss that was accepted is no leave for the next"
+
+
+@pytest.mark.parametrize(("part", "store"), [("vault", "vault.db"), ("mind", "mind.db")])
+@pytest.mark.parametrize("is_empty", [False, True])
+async def test_a_store_missing_from_its_volume_is_refused(
+    tmp_path: Path, part: str, store: str, is_empty: bool
+) -> None:
+    async with parts(tmp_path) as agent:
+        await talked(agent, "1")
+        (tmp_path / part / store).unlink()
+        if is_empty:
+            (tmp_path / part / store).touch()
+
+        await refused(agent, part)
+
+
+async def test_the_volume_of_another_agent_is_not_taken_for_ones_own(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        async with parts(tmp_path / name) as agent:
+            await talked(agent, "1")
+            if name == "other":
+                shutil.rmtree(tmp_path / "other/vault")
+                shutil.copytree(tmp_path / "one/vault", tmp_path / "other/vault")
+
+                await refused(agent, "vault")
+
+
+async def test_lost_sockets_volumes_are_no_loss_and_remember_again(tmp_path: Path) -> None:
+    async with parts(tmp_path) as agent:
+        await talked(agent, "1")
+        for name in SOCKETS:
+            lose(agent.sockets / name)
+        await talked(agent, "2")
+        lose(tmp_path / "vault")
+
+        await refused(agent, "vault")
+
+
+async def test_a_start_that_was_cut_off_is_not_taken_for_a_loss(tmp_path: Path) -> None:
+    async with parts(tmp_path) as agent:
+        for _ in range(2):
+            await agent.start("mind")  # its vault is not there yet
+            await until((tmp_path / "mind/lock").exists)
+            await agent.end("mind", signal.SIGKILL)
+        without_a_guest = [*agent.command("vault")[1:], "--guest", tmp_path / "none.sock"]
+        assert (await teehee(*without_a_guest)).code != 0
+
+        await talked(agent, "1")

@@ -22,6 +22,7 @@ from teehee.vault.owner import OwnerDesk
 from teehee.vault.owner_door import OwnerDoor
 from teehee.vault.platform_door import PlatformDoor
 from teehee.vault.public_door import PublicDoor
+from teehee.vault.relay import Relay
 from teehee.wire import boot
 from teehee.wire.client import Client
 from teehee.wire.messages import AgentConfig, Witness
@@ -88,10 +89,13 @@ class Vault:
         desk = OwnerDesk(self.core.db, frozenset([self.owner_key.public.hex()]))
         doors = Doors(self.core, self._push)
         self.doors = doors
+        owner = OwnerDoor(self.core, desk, self._push, self._nothing_to_open)
         self.methods = {
-            "owner": OwnerDoor(self.core, desk, self._push, self._nothing_to_open).methods(),
+            "owner": owner.methods(),
             "mind": doors.mind(),
-            "gate": doors.gate() | PlatformDoor(self.core, self._push).methods(),
+            "gate": doors.gate()
+            | PlatformDoor(self.core, self._push).methods()
+            | Relay(self.core.ring, owner).methods(),
             "public": PublicDoor(self.core).methods(),
         }
 

@@ -1,1 +1,1 @@
-"""Backups: both stores of a data folder as of one moment, in one sealed file, and the way back."""
+"""Backups: all stores of a data folder as of one moment, in one sealed file, and the way back."""

@@ -1,11 +1,12 @@
-"""What is inside a backup: a manifest, both stores and the owner's key, as one tar; and the look whether it holds."""
+"""What is inside a backup: a manifest, all stores and the owner's key, as one tar; and the look whether it holds."""
 
 import json
 import os
+import re
 import sqlite3
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +16,6 @@ from teehee import database
 from teehee.backup.sealed import Header, Reader, Writer, read_header
 from teehee.errors import ConfigError
 from teehee.store import schema as mind_schema
-from teehee.supervisor.folder import KEPT_IN_BACKUPS
 from teehee.vault import integrity
 from teehee.vault import schema as vault_schema
 from teehee.wire import strict
@@ -24,7 +24,8 @@ Json = Any
 MANIFEST = "manifest.json"
 MOST_MANIFEST_BYTES = 1 << 20
 COPY_BYTES = 1 << 20
-KNOWN = {"vault.db": vault_schema.MIGRATIONS, "mind.db": mind_schema.MIGRATIONS}
+VAULT, OWNER_KEY = "vault.db", "owner-key"
+MIND = re.compile(r"mind\.db|minds/[0-9a-f]{32}/mind\.db")  # one for all agents, or one for each
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +38,14 @@ class Manifest:
     logs: tuple[integrity.Logged, ...]
 
 
-def describe(folder: Path, teehee: str, taken_at: int) -> Manifest:
-    """The manifest of the stores that lie in `folder`."""
+def describe(folder: Path, stores: Sequence[str], teehee: str, taken_at: int) -> Manifest:
+    """The manifest of these stores, which lie in `folder`."""
     versions: dict[str, int] = {}
     logs: list[integrity.Logged] = []
-    for name in KNOWN:
+    for name in stores:
         with closing(database.read_only(folder / name, what=name)) as db:
             (versions[name],) = db.execute("PRAGMA user_version").fetchone()
-            if name == "vault.db":
+            if name == VAULT:
                 logs = integrity.signed(db)
     return Manifest(teehee, taken_at, versions, tuple(logs))
 
@@ -56,8 +57,9 @@ def pack(folder: Path, manifest: Manifest, file: BinaryIO, header: Header, key: 
         told = Path(scratch) / MANIFEST
         told.write_text(json.dumps(asdict(manifest)))
         with tarfile.open(fileobj=writer, mode="w|", bufsize=COPY_BYTES, format=tarfile.PAX_FORMAT) as tar:  # type: ignore[call-overload] # only `write` is called
-            for path in (told, *(folder / name for name in KEPT_IN_BACKUPS)):
-                tar.add(path, path.name, filter=_nameless)
+            tar.add(told, MANIFEST, filter=_nameless)
+            for name in (*manifest.versions, OWNER_KEY):
+                tar.add(folder / name, name, filter=_nameless)
     writer.close()
 
 
@@ -82,21 +84,29 @@ def unpack(file: BinaryIO, header: Header, key: bytes, to: Path) -> Manifest:
                     raise tarfile.TarError(f"{entry.name!r} has no place in a backup")
                 if entry.name == MANIFEST:
                     manifest = strict.parse(Manifest, json.loads(content.read(MOST_MANIFEST_BYTES)), "manifest")
-                elif entry.name in KEPT_IN_BACKUPS:
+                elif entry.name in (VAULT, OWNER_KEY) or MIND.fullmatch(entry.name):
                     _write(content, to / entry.name)
                 else:
                     raise tarfile.TarError(f"{entry.name!r} is not known here")
         reader.finish()
     except (tarfile.TarError, ValueError) as error:
         raise ConfigError(f"this backup opens, but holds something else: {error}") from error
-    if manifest is None or not all((to / name).exists() for name in KEPT_IN_BACKUPS):
-        raise ConfigError("this backup opens, but something is missing in it")
+    if manifest is None or not _is_whole(to, manifest):
+        raise ConfigError("this backup opens, but something is missing in it, or too much")
     database.sync(to)
     look_through(to, manifest)
     return manifest
 
 
+def _is_whole(folder: Path, manifest: Manifest) -> bool:
+    """Is there what the manifest tells, and no more: a vault's store, its owner's key, and minds of one kind?"""
+    minds = {path.relative_to(folder).as_posix() for path in (*folder.glob("mind.db"), *folder.glob("minds/*/*"))}
+    of_one_kind = len({name == "mind.db" for name in minds}) == 1
+    return of_one_kind and {VAULT, *minds} == set(manifest.versions) and (folder / OWNER_KEY).exists()
+
+
 def _write(content: Any, path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
         while data := content.read(COPY_BYTES):
             file.write(data)
@@ -106,8 +116,8 @@ def _write(content: Any, path: Path) -> None:
 
 def look_through(folder: Path, manifest: Manifest) -> None:
     """Raises ConfigError unless every page, every leaf and every kept checkpoint in `folder` holds."""
-    for name, migrations in KNOWN.items():
-        version = manifest.versions.get(name, 0)
+    for name, version in manifest.versions.items():
+        migrations = vault_schema.MIGRATIONS if name == VAULT else mind_schema.MIGRATIONS
         if version > len(migrations):
             raise ConfigError(
                 f"the {name} in this backup is at version {version}, this release knows {len(migrations)}",
@@ -115,8 +125,8 @@ def look_through(folder: Path, manifest: Manifest) -> None:
             )
         with closing(sqlite3.connect(folder / name)) as db:
             database.look_through(db, what=f"{name} in the backup", deep=True)
-            found = integrity.leaf_by_leaf(db) if name == "vault.db" else []
-            if name == "vault.db" and tuple(found) != manifest.logs:
+            found = integrity.leaf_by_leaf(db) if name == VAULT else []
+            if name == VAULT and tuple(found) != manifest.logs:
                 raise ConfigError("the logs in this backup are not those its manifest tells")
 
 

@@ -22,7 +22,7 @@ from teehee.backup import archive
 from teehee.backup.sealed import Header
 from teehee.backup.take import SPACE, scratch_of
 from teehee.errors import ConfigError
-from teehee.supervisor.folder import KEPT_IN_BACKUPS, STORES, DataFolder
+from teehee.supervisor.folder import MINDS, STATE, DataFolder, mark_of
 from teehee.supervisor.plan import Plan
 from teehee.supervisor.supervisor import vault_alone
 from teehee.vault import integrity
@@ -51,7 +51,6 @@ async def check(plan: Plan, path: Path) -> Restored:
 
 async def restore(plan: Plan, path: Path, *, force: bool = False) -> Restored:
     """Makes the folder's state that of the backup at `path`. Raises ConfigError, with the folder as it was, if not."""
-    plan.folder.refuse_isolated("a restore")
     with plan.folder.held(settle=False):
         plan.folder.take_restored()
         with _own_scratch(plan.folder) as scratch:
@@ -126,7 +125,7 @@ class _Replaced:
 
 def _replaced(data: Path, backup: Path, *, force: bool) -> _Replaced:
     """What the folder holds. Raises ConfigError when the backup lacks some of it."""
-    if not any((data / name).exists() for name in STORES):
+    if not any((data / name).exists() for name in ("vault.db", *MINDS)):
         return _Replaced()
     try:
         with contextlib.closing(database.read_only(data / "vault.db", what=integrity.WHAT)) as db:
@@ -182,10 +181,13 @@ async def _go_on(vault: Plan, known: _Replaced, taken_at: int) -> dict[str, int]
 
 def _take_place(folder: DataFolder, vault: Path, ready: Path) -> None:
     ready.mkdir(mode=0o700)
-    for name in KEPT_IN_BACKUPS:
-        (vault / name).replace(ready / name)
-        database.sync(ready / name)
-    database.sync(ready)
+    for name in STATE:
+        if (vault / name).exists():
+            (vault / name).replace(ready / name)
+    for mind in ready.glob("minds/*"):
+        mark_of(mind).touch()
+    for path in (*ready.rglob("*"), ready):
+        database.sync(path)
     shutil.rmtree(folder.replaced, ignore_errors=True)
     os.rename(ready, folder.restored)
     database.sync(folder.path)

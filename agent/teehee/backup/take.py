@@ -1,7 +1,7 @@
-"""Takes a backup while the agents run: both stores as of one moment, sealed, then read back and checked.
+"""Takes a backup while the agents run: all stores as of one moment, sealed, then read back and checked.
 
-The mind's store is looked at first. All it knows of the vault was committed there before, so the vault's later state
-answers for every row of it; what the vault knows beyond that is what a mind finds after any crash (docs/data.md).
+The minds' stores are looked at first. All they know of the vault was committed there before, so the vault's later state
+answers for every row of them; what the vault knows beyond that is what a mind finds after any crash (docs/data.md).
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import secrets
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from teehee import __version__, database
 from teehee.backup import archive
 from teehee.backup.sealed import Header
 from teehee.errors import ConfigError
-from teehee.supervisor.folder import STORES, DataFolder
+from teehee.supervisor.folder import DataFolder
 from teehee.supervisor.owner import Owner
 from teehee.supervisor.plan import Plan
 from teehee.supervisor.supervisor import vault_alone
@@ -44,7 +44,6 @@ class Taken:
 async def take(plan: Plan, to: Path) -> Taken:
     """Writes the backup of `plan`'s data folder to the new file `to`. Raises ConfigError when it cannot."""
     began, folder = time.monotonic(), plan.folder
-    folder.refuse_isolated("a backup")
     _look_first(folder, to)
     salt, taken_at = secrets.token_hex(32), time.time_ns() // 1_000_000
     given = await backup_key(plan, salt)
@@ -60,7 +59,8 @@ async def take(plan: Plan, to: Path) -> Taken:
 def _look_first(folder: DataFolder, to: Path) -> None:
     if to.exists():
         raise ConfigError(f"{str(to)!r} is there already", hint="name a new file; no backup is written over")
-    if not all((folder.path / name).exists() for name in STORES):
+    vault, *minds = ((folder.path / name).exists() for name in folder.stores())
+    if not (vault and any(minds)):
         raise ConfigError(
             f"nothing to back up in {str(folder.path)!r}: no agent has run there", hint="name the folder with --data"
         )
@@ -98,9 +98,10 @@ def _write(folder: DataFolder, scratch: Path, to: Path, header: Header, key: byt
     copies, again, part = scratch / "copies", scratch / "again", to.with_name(f"{to.name}.part")
     for made in (copies, again):
         made.mkdir(mode=0o700)
-    _copy_both(folder.path, copies)  # 1
+    stores = folder.stores()
+    _copy_all(folder.path, stores, copies)  # 1
     shutil.copyfile(folder.owner_key, copies / "owner-key")
-    manifest = archive.describe(copies, __version__, header.taken_at)
+    manifest = archive.describe(copies, stores, __version__, header.taken_at)
     try:
         part.unlink(missing_ok=True)
         with open(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as sealed:  # 2
@@ -119,14 +120,16 @@ def _write(folder: DataFolder, scratch: Path, to: Path, header: Header, key: byt
     return manifest, size
 
 
-def _copy_both(data: Path, to: Path) -> None:
-    """Both stores: the moment of each is fixed, the mind's first, before a page of either is copied."""
+def _copy_all(data: Path, stores: Sequence[str], to: Path) -> None:
+    """The moment of each store is fixed, the vault's last, before a page of any is copied."""
+    vault, *minds = stores
     with contextlib.ExitStack() as stack:
         sources = []
-        for name in ("mind.db", "vault.db"):
+        for name in (*minds, vault):
             source = stack.enter_context(contextlib.closing(database.read_only(data / name, what=name)))
             source.execute("BEGIN")
             source.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()  # a transaction reads from here on
             sources.append((name, source))
         for name, source in sources:
+            (to / name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             database.copy(source, to / name)

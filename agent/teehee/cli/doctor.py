@@ -31,7 +31,7 @@ def doctor(
     characters: options.Characters = None,
     data: options.Data = None,
     model_url: options.ModelUrl = None,
-    deep: Annotated[bool, typer.Option("--deep", help="Read both stores to the last leaf. [default: not]")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Read all stores to the last leaf. [default: not]")] = False,
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Make caches and indexes anew, while nothing runs. [default: not]")
     ] = False,

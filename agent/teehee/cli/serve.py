@@ -29,6 +29,12 @@ def serve(
         list[str] | None,
         typer.Option("--owner", metavar="HEX", help="Public key that may stop and resume agents. [default: none]"),
     ] = None,
+    lost: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--lost", metavar="WORD", help="Go on without the store this word was told for. [default: refuse]"
+        ),
+    ] = None,
     data: Annotated[Path, typer.Option("--data", metavar="DIR", help="What this part keeps.")] = Path("/data"),
     sockets: Annotated[Path, typer.Option("--sockets", metavar="DIR", help="Where the parts meet.")] = Path(
         "/run/teehee"
@@ -60,5 +66,7 @@ def serve(
     given = options.given(data=str(data), host=host, port=port, model_url=model_url, model=model, log_level=log_level)
     given["access_token"] = OPEN  # anybody may talk: a token on a measured command line would be public
     names = tuple(secret or ())
-    said = alone.Measured(tuple(characters or ()), given, names, tuple(owner or ()), sockets, str(guest or ""))
+    said = alone.Measured(
+        tuple(characters or ()), given, names, tuple(owner or ()), sockets, str(guest or ""), tuple(lost or ())
+    )
     alone.start(part, said, secrets_named(names), tell)

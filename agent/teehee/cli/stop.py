@@ -1,26 +1,67 @@
-"""`teehee stop` and `teehee resume`: the owner's brake."""
+"""`teehee stop` and `teehee resume`: the owner's brake, for agents here and elsewhere."""
+
+from typing import Any
 
 import typer
 
-from teehee.cli import options
+from teehee.cli import afar, options, verify_options
+
+Json = Any
 
 
-def stop(agent: options.AgentName = "", data: options.Data = None, debug: options.Debug = False) -> None:
-    """Silence an agent at once, as its owner, until resumed."""
-    _tell("stop", agent, options.given(data=data))
+def stop(
+    agent: options.AgentName = "",
+    data: options.Data = None,
+    url: afar.Url = "",
+    app_id: afar.AppId = "",
+    rung: afar.Rung = 1,
+    dev_root: verify_options.DevRoot = None,
+    kms_root: verify_options.KmsRoot = "",
+    collateral: verify_options.Collateral = None,
+    debug: options.Debug = False,
+) -> None:
+    """Silence an agent at once, as its owner, until resumed.
+
+    With --url one elsewhere: its vault is checked first, and the order sealed to it.
+    """
+    there = afar.Elsewhere(url, app_id, rung, dev_root, kms_root, collateral)
+    _tell("stop", agent, options.given(data=data), there)
 
 
-def resume(agent: options.AgentName = "", data: options.Data = None, debug: options.Debug = False) -> None:
-    """Let a stopped agent speak again."""
-    _tell("resume", agent, options.given(data=data))
+def resume(
+    agent: options.AgentName = "",
+    data: options.Data = None,
+    url: afar.Url = "",
+    app_id: afar.AppId = "",
+    rung: afar.Rung = 1,
+    dev_root: verify_options.DevRoot = None,
+    kms_root: verify_options.KmsRoot = "",
+    collateral: verify_options.Collateral = None,
+    debug: options.Debug = False,
+) -> None:
+    """Let a stopped agent speak again.
+
+    With --url one elsewhere, as `teehee stop` does.
+    """
+    there = afar.Elsewhere(url, app_id, rung, dev_root, kms_root, collateral)
+    _tell("resume", agent, options.given(data=data), there)
 
 
-def _tell(method: str, agent: str, given: dict[str, object]) -> None:
+def _tell(method: str, agent: str, given: dict[str, object], there: afar.Elsewhere) -> None:
     import asyncio
 
-    changed = asyncio.run(_ask_vault(method, agent, given))
+    changed = _ask_afar(method, agent, given, there) if there.url else asyncio.run(_ask_vault(method, agent, given))
     done = "stopped" if method == "stop" else "resumed"
     typer.echo(f"{done}: {', '.join(changed)}" if changed else f"nothing to do: already {done}")
+
+
+def _ask_afar(method: str, wanted: str, given: dict[str, object], there: afar.Elsewhere) -> list[str]:
+    from teehee.supervisor import plan as plans
+
+    vault = afar.Vault(there, plans.make([], given).folder.owner_key)
+    chosen = _chosen(vault.ask("status", {})["agents"], wanted) if wanted else []
+    changed: list[str] = vault.ask(method, {"agents": chosen})["changed"]  # none named: all, in one request
+    return changed
 
 
 async def _ask_vault(method: str, wanted: str, given: dict[str, object]) -> list[str]:
@@ -31,12 +72,22 @@ async def _ask_vault(method: str, wanted: str, given: dict[str, object]) -> list
 
     folder = plans.make([], given).folder
     if not folder.is_running:
-        raise ConfigError("no agent runs in this data folder", hint="name the right one with --data")
+        raise ConfigError(
+            "no agent runs in this data folder", hint="name the right one with --data, or its address with --url"
+        )
     async with Client(folder.sockets / "vault-public.sock") as public:
         known = (await public.call("agents", patience=5.0))["agents"]
+    async with Client(folder.sockets / "vault-owner.sock") as door:
+        order = {"agents": _chosen(known, wanted)}
+        changed: list[str] = (await Owner(folder.owner_key).ask(door, method, order))["changed"]
+        return changed
+
+
+def _chosen(known: list[Json], wanted: str) -> list[str]:
+    """The ids of the agents that are meant. Raises ConfigError when there is none."""
+    from teehee.errors import ConfigError
+
     chosen = [a["agent"] for a in known if not wanted or wanted.lower() in (a["name"].lower(), a["agent"])]
     if not chosen:
-        raise ConfigError(f"no agent {wanted!r} runs here", hint=f"there are {', '.join(a['name'] for a in known)}")
-    async with Client(folder.sockets / "vault-owner.sock") as door:
-        changed: list[str] = (await Owner(folder.owner_key).ask(door, method, {"agents": chosen}))["changed"]
-        return changed
+        raise ConfigError(f"no agent {wanted!r} runs there", hint=f"there are {', '.join(a['name'] for a in known)}")
+    return chosen

@@ -76,9 +76,9 @@ def _verdict(
 
     terms = pipeline.Terms(
         now=int(time.time()),
-        dev_root=_root(dev_root),
-        kms_root=_unhex(kms_root, "--kms-root"),
-        nonce=_unhex(nonce, "--nonce"),
+        dev_root=root_of(dev_root),
+        kms_root=unhex(kms_root, "--kms-root"),
+        nonce=unhex(nonce, "--nonce"),
         max_age_seconds=max_age,
         asked=verify_contract.asked(wishes, rung),
     )
@@ -170,7 +170,7 @@ def _log(data: bytes) -> bytes:
     return data if inner is None else json.dumps(inner).encode()
 
 
-def _root(path: Path | None) -> bytes:
+def root_of(path: Path | None) -> bytes:
     """The developer's root, in PEM or DER."""
     if path is None:
         return b""
@@ -182,7 +182,7 @@ def _root(path: Path | None) -> bytes:
     return base64.b64decode(b"".join(line for line in data.splitlines() if not line.startswith(b"-----")))
 
 
-def _unhex(text: str, name: str) -> bytes:
+def unhex(text: str, name: str) -> bytes:
     from teehee.errors import ConfigError
 
     try:

@@ -31,6 +31,7 @@ from teehee.gate.web.api import ChatApi
 from teehee.gate.web.app import LOOPBACK, SameSite, routes
 from teehee.gate.web.evidence import Evidence
 from teehee.gate.web.hooks import Hooks
+from teehee.gate.web.owner import OwnerPost
 from teehee.gate.web.page import ChatPage
 from teehee.gate.web.signals import Signals
 from teehee.gate.web.status import Status
@@ -84,8 +85,8 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
         health = Health(doorway, mailroom, faces, alarms)
         status = Status(health, counts, faces, settings.trust, settings.metrics_token_hash, open=hosts is not None)
         signals = Signals(conversation, api)
-        hooks = Hooks()
-        site = routes(api, page, About(conversation, api, public), evidence, signals, status, hooks)
+        hooks, owner = Hooks(), OwnerPost(vault)
+        site = routes(api, page, About(conversation, api, public), evidence, signals, status, hooks, owner)
         guarded = Access(site, settings.access_token) if settings.access_token else site
         await stack.enter_async_context(_listen(SameSite(guarded, hosts), world))
         for way, rules in _ways_out(settings).items():

@@ -18,6 +18,7 @@ from teehee.character import codec
 from teehee.errors import ConfigError, Unavailable
 from teehee.supervisor import guest as guests
 from teehee.supervisor import plan as plans
+from teehee.supervisor.born import Marks
 from teehee.supervisor.children import ENVIRONMENT, command
 from teehee.supervisor.folder import DataFolder
 from teehee.supervisor.plan import Plan, PlannedAgent
@@ -36,7 +37,7 @@ ASKED_AT = {"gate": "vault-public", "mind": "vault-mind"}  # whom each asks who 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What the measured compose says: characters, options, names of secrets, public keys of owners, folders."""
+    """What the measured compose says: characters, options, names of secrets, owners' public keys, folders."""
 
     characters: Sequence[str]
     options: Mapping[str, Json]
@@ -44,6 +45,7 @@ class Measured:
     owners: Sequence[str]
     sockets: Path
     guest: str = ""
+    lost: Sequence[str] = ()  # words of stores that are gone, and may be begun anew
 
 
 def start(part: str, said: Measured, given: Mapping[str, str], tell: Tell) -> NoReturn:
@@ -57,13 +59,14 @@ def start(part: str, said: Measured, given: Mapping[str, str], tell: Tell) -> No
     secrets = _handed_over(said.secrets, given) if part == "vault" else dict.fromkeys(said.secrets, HANDLE)
     folder = DataFolder(Path(said.options["data"]).absolute(), said.sockets)
     with folder.held(settle=False):  # one store lies here, not both
+        marks = Marks(part, folder.path, folder.sockets).due(said.lost)
         wanted = plan(said, folder, secrets, tell)
         if part == "vault":
             owners = tuple(said.owners)
             message = plans.vault_boot(wanted, owners, guest, measured=plans.configure_request(wanted))
         else:
             message = _beside_the_vault(part, wanted, tell)
-        _become(part, message)
+        _become(part, message | {"marks": marks})
 
 
 def plan(said: Measured, folder: DataFolder, secrets: Mapping[str, str], tell: Tell) -> Plan:

@@ -13,7 +13,8 @@ from teehee.errors import ConfigError
 from teehee.wire import paths
 
 STORES = ("vault.db", "mind.db")
-KEPT_IN_BACKUPS = (*STORES, "owner-key")
+MINDS = ("mind.db", "minds")  # what the agents know: in one store, or in a folder with a store for each
+STATE = ("vault.db", "owner-key", *MINDS)  # what a restore replaces, in this order: the minds last
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +99,11 @@ class DataFolder:
                 hint="start them with --isolate (or TEEHEE_ISOLATE=1), or begin anew in another folder with --data",
             )
 
-    def refuse_isolated(self, what: str) -> None:
-        """Raises ConfigError where each agent has a mind of its own, which `what` cannot do with yet."""
-        if self.is_isolated:
-            raise ConfigError(
-                f"{what} does not know agents with a mind each (--isolate) yet",
-                hint=f"stop the agents and copy the whole folder {str(self.path)!r}",
-            )
-
     def mark_born(self, minds: Sequence[str] = ()) -> None:
         """From here on a missing store is a loss, and never begun anew in silence."""
         (self.path / "born").touch()
         for agent in minds:
-            self.of_mind(agent).with_suffix(".born").touch()
+            mark_of(self.of_mind(agent)).touch()
 
     def stores(self) -> list[str]:
         """The stores there are once agents have run, by their names below the folder."""
@@ -120,7 +113,7 @@ class DataFolder:
         return ["vault.db", *(f"minds/{mark.stem}/mind.db" for mark in born)]
 
     def settle(self) -> None:
-        """Ends a restore that was cut off, and looks whether both stores are there. Raises ConfigError when not."""
+        """Ends a restore that was cut off, and looks whether all stores are there. Raises ConfigError when not."""
         shutil.rmtree(self.scratch, ignore_errors=True)
         self.take_restored()
         missing = [name for name in self.stores() if not _has_content(self.path / name)]
@@ -132,17 +125,19 @@ class DataFolder:
             )
 
     def take_restored(self) -> None:
-        """Puts the restored state in its place, file by file; may be cut off anywhere and called again."""
+        """Puts the restored state in its place, name by name; may be cut off anywhere and called again."""
         if not self.restored.exists():
             return
         self.replaced.mkdir(mode=0o700, exist_ok=True)
-        for name in KEPT_IN_BACKUPS:
-            if not (self.restored / name).exists():
-                continue
+        waiting = [name for name in STATE if (self.restored / name).exists()]
+        gone = MINDS if set(MINDS) & set(waiting) else ()  # agents that shared a mind may have one each now
+        for name in (*gone, *waiting):
             for old in database.with_companions(self.path / name):
                 if old.exists():  # a write-ahead log left beside another database would be read into it
                     old.replace(self.replaced / old.name)
+        for name in waiting:
             (self.restored / name).replace(self.path / name)
+        self.mark_born()
         database.sync(self.path)
         self.restored.rmdir()
         database.sync(self.path)
@@ -167,6 +162,11 @@ class DataFolder:
             if settle:
                 self.settle()
             yield
+
+
+def mark_of(mind: Path) -> Path:
+    """What says that a mind's own folder had a store once."""
+    return mind.with_suffix(".born")
 
 
 def _has_content(path: Path) -> bool:

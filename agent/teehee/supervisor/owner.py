@@ -28,9 +28,13 @@ class Owner:
 
     async def ask(self, vault: Client, method: str, params: Json, *, patience: float = 15.0) -> Json:
         """Sends one signed request over the vault's owner socket."""
+        return await vault.call("request", self.signed(method, params), patience=patience)
+
+    def signed(self, method: str, params: Json, to: str = "") -> dict[str, str]:
+        """One request under a number of its own; with `to`, for the vault of that channel key only."""
         self._last = max(self._last + 1, time.time_ns() // 1000)
-        body = {"seq": self._last, "method": method, "params": params}
-        return await vault.call("request", sign(body, self._key.sign, self.public), patience=patience)
+        body = {"seq": self._last, "method": method, "params": params} | ({"to": to} if to else {})
+        return sign(body, self._key.sign, self.public)
 
 
 def _read_or_make(path: Path) -> Ed25519PrivateKey:

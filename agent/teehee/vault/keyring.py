@@ -13,6 +13,8 @@ from teehee.evidence import address, keychain
 from teehee.tee import legacy
 from teehee.tee.guest import Algorithm, GuestAgent, Key
 from teehee.tee.legacy import Wallets
+from teehee.wire import channel
+from teehee.wire.channel import Exchange
 
 # What every agent has, and by which algorithm. The wallets are hers before she ever spends.
 AGENT_KEYS: Mapping[str, Algorithm] = {"log": "ed25519", "evm": "secp256k1", "solana": "ed25519"}
@@ -105,9 +107,15 @@ class KeyRing:
 
     async def channel_key(self) -> bytes:
         """The X25519 public key to which owners encrypt what they send from afar."""
+        return (await self._channel()).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+    async def exchange(self, asker: bytes) -> Exchange:
+        """The keys of the one request that came with this public key. Raises NotSealed."""
+        return channel.agree(await self._channel(), asker, asker=asker, vault=await self.channel_key())
+
+    async def _channel(self) -> X25519PrivateKey:
         key = await self._key("app", CHANNEL, "x25519", "ed25519")
-        private = X25519PrivateKey.from_private_bytes(key.secret)
-        return private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        return X25519PrivateKey.from_private_bytes(key.secret)
 
     async def addresses(self, key_id: str) -> dict[str, str]:
         """The agent's wallets: `evm` with its checksum, `solana` in base58."""

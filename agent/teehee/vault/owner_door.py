@@ -1,4 +1,4 @@
-"""The owner's door: configure, stop, resume, secrets; every request signed and numbered."""
+"""The owner's door: configure, stop, resume, status, secrets; every request signed and numbered."""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -9,7 +9,7 @@ from teehee.errors import Refused
 from teehee.evidence import leaf
 from teehee.vault import brake
 from teehee.vault.core import Core
-from teehee.vault.doors import Push
+from teehee.vault.doors import DAY_MS, Push
 from teehee.vault.identities import Agent
 from teehee.vault.log import log
 from teehee.vault.owner import OwnerDesk
@@ -20,14 +20,16 @@ from teehee.wire.server import Handler
 
 Json = Any
 Params = dict[str, Json]
+Method = Callable[[Envelope, Request], Awaitable[Json]]
 
+FROM_AFAR = ("stop", "resume", "status", "secret.set", "secret.names")
 SALT = re.compile(r"[0-9a-f]{64}")
 
 
 class OwnerDoor:
     """`on_configured` opens the other doors: until an owner configures, there is nothing to ask or answer.
 
-    Where the measured compose configured (`is_measured`), an owner may stop and resume, and change nothing.
+    Where the measured compose configured (`is_measured`), an owner may stop, resume and look, and change nothing.
     """
 
     def __init__(
@@ -49,9 +51,16 @@ class OwnerDoor:
         return {"request": self.owner_request}
 
     async def owner_request(self, params: Params) -> Json:
-        envelope = strict.parse(Envelope, params)
-        request = self.desk.check_signature(envelope)
-        methods = {"stop": self._stop, "resume": self._resume}
+        return await self._do(params, "", self._methods())
+
+    async def from_afar(self, params: Params) -> Json:
+        """A request that came sealed to this vault, and was signed for it: fewer methods, the same checks."""
+        known = self._methods()
+        here = (await self.core.ring.channel_key()).hex()
+        return await self._do(params, here, {name: known[name] for name in FROM_AFAR if name in known})
+
+    def _methods(self) -> dict[str, Method]:
+        methods: dict[str, Method] = {"stop": self._stop, "resume": self._resume, "status": self._status}
         if not self.is_measured:
             methods |= {
                 "configure": self._configure,
@@ -61,6 +70,13 @@ class OwnerDoor:
                 "backup.key": self._backup_key,
                 "restored": self._restored,
             }
+        return methods
+
+    async def _do(self, params: Params, here: str, methods: Mapping[str, Method]) -> Json:
+        envelope = strict.parse(Envelope, params)
+        request = self.desk.check_signature(envelope)
+        if request.to != here:
+            raise Refused("owner.another-vault", "this request was signed for another vault, or for another way to it")
         if request.method not in methods:
             raise Refused("owner.method-unknown", f"no {request.method[:64]!r}; known are {', '.join(methods)}")
         if request.method not in ("stop", "resume"):  # these take their number in the commit of the order itself
@@ -135,6 +151,16 @@ class OwnerDoor:
         changed = await self.core.commit.run(write)
         brake.tell(self.push, changed, stopped=stopped)
         return {"changed": [identity.name for identity in changed]}
+
+    async def _status(self, envelope: Envelope, request: Request) -> Json:
+        now = self.core.now_ms()
+        agents = []
+        for agent in self.core.identities.agents.values():
+            messages, replies = self.core.ledger.counted(agent.identity.agent, now - now % DAY_MS)
+            told = {name: getattr(agent.identity, name) for name in ("agent", "name", "stopped", "epoch", "key_id")}
+            size = self.core.log.size(agent.identity.log)
+            agents.append({**told, "log_size": size, "messages_today": messages, "replies_today": replies})
+        return {"agents": agents, "trust": self.core.ring.trust}
 
     async def _secret_set(self, envelope: Envelope, request: Request) -> Json:
         asked = strict.parse(_Secret, request.params)

@@ -12,6 +12,7 @@ from teehee.vault.owner import OwnerDesk
 from teehee.vault.owner_door import OwnerDoor
 from teehee.vault.platform_door import PlatformDoor
 from teehee.vault.public_door import PublicDoor
+from teehee.vault.relay import Relay
 from teehee.vault.retention import Retention
 from teehee.wire import boot, child, failpoints, paths, strict
 from teehee.wire.messages import Configure
@@ -53,7 +54,7 @@ async def serve(settings: boot.VaultBoot, life: child.Life) -> None:
     roles = {
         "owner": owner.methods(),
         **({} if settings.isolated else {"mind": doors.mind()}),
-        "gate": doors.gate() | PlatformDoor(core, push).methods(),
+        "gate": doors.gate() | PlatformDoor(core, push).methods() | Relay(core.ring, owner).methods(),
         "public": PublicDoor(core).methods(),
     }
     for role, methods in roles.items():

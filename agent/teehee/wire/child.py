@@ -30,12 +30,15 @@ class Life:
 
     def __init__(self, status: TextIO | None = None) -> None:
         self.status = status or sys.stdout
+        self.marks: dict[str, str] = {}  # files to write, with their text, once it is ready
         self.is_alone = False  # no supervisor: nobody says `drain`, or stops the others in order
         self.draining = asyncio.Event()
         self.stopping = asyncio.Event()
 
     def ready(self, **facts: Json) -> None:
         """Tells the supervisor that every socket of this process is open."""
+        for path, text in self.marks.items():
+            _mark(path, text)
         gc.freeze()  # what a start has built stays; the collector need not walk it again
         gc.set_threshold(GARBAGE)
         _tell(self.status, {"ready": facts})
@@ -78,7 +81,9 @@ async def _live(kind: type[T], main: Callable[[T, Life], Awaitable[None]], statu
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to answer
     if stat.S_ISREG(os.fstat(0).st_mode):
         life.is_alone = True
-        await main(strict.parse(kind, json.loads(_whole_file()), "boot"), life)
+        message = json.loads(_whole_file())
+        life.marks = message.pop("marks", {})
+        await main(strict.parse(kind, message, "boot"), life)
         return
     reader = asyncio.StreamReader(limit=BOOT_LIMIT)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -105,6 +110,20 @@ async def _listen(reader: asyncio.StreamReader, life: Life) -> None:
         if line.strip() == b"drain":
             life.draining.set()
     life.stop()
+
+
+def _mark(path: str, text: str) -> None:
+    """Writes a small file, whole or not at all, so that it stays."""
+    with open(f"{path}.part", "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(f"{path}.part", path)
+    folder = os.open(os.path.dirname(path), os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _tell(status: TextIO, told: dict[str, Json]) -> None:

@@ -20,11 +20,12 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the body says. `seq` must rise with every request of one key."""
+    """What the body says. `seq` must rise with every request of one key; `to` is the vault it was sealed to, if any."""
 
     seq: int
     method: str
     params: Json
+    to: str = ""
 
 
 def signed_bytes(body: str) -> bytes:

@@ -20,7 +20,7 @@ from teehee.gate.web.layout import form, page
 COOKIE = "teehee_access"
 PUBLIC = re.compile(
     r"/healthz|/readyz|/metrics|/favicon\.ico|/static/[\w.-]+|/bundle\.json|/chat/[\w-]+/(?:bundle\.json|verify)|/api/receipts/[\w-]+"
-    r"|/api/agents|/hooks/[\w-]+/[\w-]+"
+    r"|/api/agents|/hooks/[\w-]+/[\w-]+|/owner"  # the last is for whoever has an owner's key
 )
 ASKING = (
     '<main class="alone"><h1>This agent asks for a token</h1><p>It was printed where the agent was started, as part of '

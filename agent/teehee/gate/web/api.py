@@ -151,15 +151,15 @@ class Guarded:
         return reply(value, status) if self.refusal is None else self.refusal(status, value["error"]["message"])
 
 
-async def body(request: Request) -> bytes:
+async def body(request: Request, most: int = BODY_LIMIT) -> bytes:
     """The request's body. Raises Malformed when it is too long or too slow, before it is all read."""
     chunks, size = [], 0
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
                 size += len(chunk)
-                if size > BODY_LIMIT:
-                    raise Malformed(f"a request may have {BODY_LIMIT} bytes")
+                if size > most:
+                    raise Malformed(f"a request may have {most} bytes")
                 chunks.append(chunk)
     except TimeoutError:
         raise Malformed(f"the request was not whole after {BODY_SECONDS:g} s") from None

@@ -10,6 +10,7 @@ from teehee.gate.web.api import ChatApi, Guarded
 from teehee.gate.web.evidence import Evidence
 from teehee.gate.web.hooks import Hooks
 from teehee.gate.web.layout import refusal
+from teehee.gate.web.owner import OwnerPost
 from teehee.gate.web.page import ChatPage
 from teehee.gate.web.signals import Signals
 from teehee.gate.web.status import Status
@@ -18,7 +19,8 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
 def routes(
-    api: ChatApi, page: ChatPage, about: About, evidence: Evidence, signals: Signals, status: Status, hooks: Hooks
+    api: ChatApi, page: ChatPage, about: About, evidence: Evidence, signals: Signals, status: Status, hooks: Hooks,
+    owner: OwnerPost,
 ) -> Router:  # fmt: skip
     async def favicon(request: Request) -> Response:
         """GET /favicon.ico: none, without a complaint."""
@@ -44,6 +46,7 @@ def routes(
             Route("/chat/{agent}", Guarded(page.say, refusal), methods=["POST"]),
             Route("/static/{name}", Guarded(page.static), methods=["GET"]),
             Route("/hooks/{agent}/{source}", Guarded(hooks.post), methods=["POST"]),
+            Route("/owner", Guarded(owner.relay), methods=["POST"]),
             Route("/healthz", Guarded(status.alive), methods=["GET"]),
             Route("/readyz", Guarded(status.ready), methods=["GET"]),
             Route("/metrics", Guarded(status.metrics), methods=["GET"]),
