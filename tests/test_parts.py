@@ -4,7 +4,7 @@ import re
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -242,6 +242,8 @@ FUZZ = st.lists(
 @share(0.3)
 @given(FUZZ, st.integers(40, 200))
 def test_no_letter_is_lost_or_added_and_every_part_fits(text: str, limit: int) -> None:
+    assume(all(units(line) <= limit // 2 for line in FENCE_LINE.findall(text)))  # or they are cut, and so compared
+
     parts = split(text, limit, 1000)
 
     assert not parts.is_cut
