@@ -5,6 +5,7 @@ or its fate is `unknown` and visible, and never sent twice. Each room is served 
 """
 
 import asyncio
+import secrets
 from collections import deque
 from collections.abc import Sequence
 
@@ -28,6 +29,7 @@ class Courier:
         self.vault = vault
         self.connector = connector
         self.counts = counts
+        self.life = secrets.token_hex(8)  # whose marks are our own, when the vault is asked again
         self._held: set[str] = set()  # effects in a queue or on their way
         self._rooms: dict[str, deque[Effect]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -107,7 +109,8 @@ class Courier:
     async def _mark(self, effect: Effect) -> bool:
         while True:
             try:
-                return effect.id in (await self.vault.call("effect.sending", {"effects": [effect.id]}))["effects"]
+                asked = {"effects": [effect.id], "by": self.life}
+                return effect.id in (await self.vault.call("effect.sending", asked))["effects"]
             except TeeheeError as error:
                 log.warning("effect_not_marked", error=str(error))
                 await asyncio.sleep(PAUSE_SECONDS)

@@ -67,9 +67,10 @@ class GateOffice:
 
     async def order(self, event: Event, order: str, text: str, verb: str) -> bool:
         self._own(event)
-        told = await self.vault.call("owner.word", self._words(event, text, verb) | {"order": order})
-        if self.courier is not None:
-            self.courier.take(parse_due(told), marked=True)
+        assert self.courier is not None
+        asked = self._words(event, text, verb) | {"order": order, "by": self.courier.life}
+        told = await self.vault.call("owner.word", asked)
+        self.courier.take(parse_due(told), marked=True)
         return bool(told["changed"])
 
     async def quiet(self, event: Event, quiet: bool) -> None:
