@@ -58,7 +58,10 @@ class Model(asyncio.Protocol):
                 return
             self.seen.append(self.buffer[end + 4 : size])
             self.buffer = self.buffer[size:]
-            self.transport.write(self.answer)
+            self.transport.write(self.answer_to(self.seen[-1]))
+
+    def answer_to(self, request: bytes) -> bytes:
+        return self.answer
 
 
 # -- the client: one keep-alive connection per room
@@ -140,6 +143,8 @@ class Agent:
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(30)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
 
 def cpu_seconds(pid: int) -> float:
@@ -322,7 +327,7 @@ async def bench(options: argparse.Namespace) -> Json:
         async def one_room() -> int:
             for number in range(options.messages):
                 times.append(await alone.say(f"message {number}: is the light on tonight, and who keeps it?"))
-            return options.messages
+            return int(options.messages)
 
         result["one_room"] = await loaded(agent, one_room)
         tenth = max(len(times) // 10, 1)
@@ -343,7 +348,7 @@ async def bench(options: argparse.Namespace) -> Json:
 
         async def many_rooms() -> int:
             await asyncio.gather(*(talk(visitor, options.each) for visitor in visitors))
-            return options.rooms * options.each
+            return int(options.rooms * options.each)
 
         result["many_rooms"] = {"rooms": options.rooms, **await loaded(agent, many_rooms)}
         agent.stop()

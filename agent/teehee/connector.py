@@ -8,7 +8,7 @@ called once for each agent whose character names the plugin. What a connector ma
 holds its platform's token, and neither keys nor memories nor a model.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -97,6 +97,9 @@ class Office(Protocol):
 
     async def answer(self, event: Event, text: str, verb: str) -> None:
         """Answers a command, in words made by code. Raises Refused."""
+
+    async def answers(self, event: Event) -> Sequence[Effect]:
+        """What was said in answer to an event, as it stands now."""
 
     async def order(self, event: Event, order: str, text: str, verb: str) -> bool:
         """An owner's `stop` or `resume`; is that a change? Raises Refused when they are no owner of this agent's."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -64,6 +64,10 @@ class GateOffice:
     async def answer(self, event: Event, text: str, verb: str) -> None:
         self._own(event)
         await self.vault.call("command.answer", self._words(event, text, verb))
+
+    async def answers(self, event: Event) -> Sequence[Effect]:
+        self._own(event)
+        return await self.mailroom.answered(event.agent, event.source, event.event)
 
     async def order(self, event: Event, order: str, text: str, verb: str) -> bool:
         self._own(event)
