@@ -99,7 +99,7 @@ async def staged(folder: Path, rooms: int) -> AsyncIterator[Stage]:
 
 
 async def listening(stage: Stage) -> None:
-    while not any(call["method"] == "setmycommands" for call in await stage.world("calls")):
+    while not any(call["method"] == "setmycommands" for call in await stage.world("calls")):  # noqa: ASYNC110
         await asyncio.sleep(0.1)
 
 
@@ -230,7 +230,7 @@ async def often(folder: Path, updates: int, rooms: int, addressed: float = 0.02)
     async with staged(folder, rooms) as stage:
         crowd = stage.crowd
         await stage.world("set", twist={"repeat": 0.5, "times": 4, "shuffle": True, "gaps": True})
-        before, start = stage.cpu(), time.monotonic()
+        idle, before, start = stage.pss(), stage.cpu(), time.monotonic()
         for made in range(0, updates, AT_ONCE):
             waiting = await crowd.speaks(min(AT_ONCE, updates - made), addressed, edited=0.1)
             while waiting > FEW_WAIT:
@@ -238,7 +238,13 @@ async def often(folder: Path, updates: int, rooms: int, addressed: float = 0.02)
                 waiting = (await stage.telegram.do_all([])).waiting
         await settled(stage, crowd, 60 + updates / 50 + len(crowd.when) / REPLIES_PER_SECOND)
         wall, cpu = time.monotonic() - start, spent(before, stage.cpu(), updates)
-        return {**await verdict(stage, crowd), "seconds": round(wall, 1), **cpu, "pss_mb": stage.pss()}
+        return {
+            **await verdict(stage, crowd),
+            "seconds": round(wall, 1),
+            **cpu,
+            "idle_pss_mb": idle,
+            "pss_mb": stage.pss(),
+        }
 
 
 async def load(folder: Path, rooms: int, per_second: int, seconds: float, addressed: float) -> Json:
