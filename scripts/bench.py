@@ -296,6 +296,8 @@ async def first_words(folder: Path, tries: int) -> Json:
 
 
 async def bench(options: argparse.Namespace) -> Json:
+    import bench_telegram  # it builds on this file
+
     seen: list[bytes] = []
     server = await asyncio.get_running_loop().create_server(lambda: Model(seen), "127.0.0.1", 0)
     model = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
@@ -312,6 +314,9 @@ async def bench(options: argparse.Namespace) -> Json:
         result["start_to_first_reply_seconds"] = {"median": middle, "max": round(max(starts), 3)}
 
         result["streamed_answer"] = await first_words(base / "stream", 50)
+
+        (base / "telegram").mkdir()
+        result["telegram"] = await bench_telegram.speed(base / "telegram", 100)
 
         agent = Agent(base / "load", model, [])
         port = int(agent.url().rsplit(":", 1)[1])

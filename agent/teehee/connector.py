@@ -157,7 +157,10 @@ class Connector(Protocol):
         """Brings events in until it is cancelled. What it raises is logged, and it is run again after a pause."""
 
     def wait(self, effect: Effect) -> float:
-        """Seconds until this may be sent, by the platform's limits; 0: now, and it is counted as sent."""
+        """Seconds until this may be sent, by the platform's limits; 0: now, and it is on its way until it is `over`."""
+
+    def over(self, effect: Effect) -> None:
+        """What `wait` let go has been delivered, or not, or is not to be sent after all."""
 
     async def deliver(self, effect: Effect) -> Result:
         """Makes the one platform call for an effect. What it raises counts as Unknown."""

@@ -317,8 +317,16 @@ class TelegramConnector:
     def wait(self, effect: Effect) -> float:
         if self.sender is None:
             return UNREADY_SECONDS
-        where = events.place(effect.room, effect.event)
+        try:
+            where = events.place(effect.room, effect.event)
+        except ValueError:
+            return 0.0  # `deliver` says so
         return self.flood.take(str(where.chat), where.is_group, time.monotonic())
+
+    def over(self, effect: Effect) -> None:
+        with contextlib.suppress(ValueError):
+            where = events.place(effect.room, effect.event)
+            self.flood.done(str(where.chat), where.is_group, time.monotonic())
 
     async def deliver(self, effect: Effect) -> Result:
         if self.sender is None:

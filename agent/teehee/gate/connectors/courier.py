@@ -88,10 +88,13 @@ class Courier:
         while True:
             while (seconds := self.connector.wait(effect)) > 0:  # noqa: ASYNC110 - a limit of the platform's, by time
                 await asyncio.sleep(seconds)
-            if not marked and not await self._mark(effect):
-                return  # stopped, expired or forgotten meanwhile
-            failpoints.hit("gate.effect.marked")
-            result = await self._call(effect)
+            try:
+                if not marked and not await self._mark(effect):
+                    return  # stopped, expired or forgotten meanwhile
+                failpoints.hit("gate.effect.marked")
+                result = await self._call(effect)
+            finally:
+                self.connector.over(effect)
             failpoints.hit("gate.effect.sent")
             if not isinstance(result, Later):
                 return await self._settle(effect, result)
