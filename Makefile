@@ -26,6 +26,11 @@ fuzz: setup ## Fuzzes every parser long: 100,000 examples each instead of some h
 bench: setup ## Measures speed and memory with a fake model, and prints one line of JSON.
 	@$(PY) scripts/bench.py $(ARGS)
 
+telegram: setup ## Measures Telegram: 100,000 updates given often, 1,000 rooms, all who ask; a line of JSON each, for minutes.
+	@$(PY) scripts/bench_telegram.py often $(ARGS)
+	@$(PY) scripts/bench_telegram.py load $(ARGS)
+	@$(PY) scripts/bench_telegram.py load --addressed 1 --seconds 20 $(ARGS)
+
 model: setup ## Gets the local model's weights (1.1 GB, kept) and probes it, for minutes; one line of JSON.
 	@$(PY) scripts/local_model.py $(ARGS)
 
@@ -55,4 +60,4 @@ clean: ## Removes .venv, dist/ and every cache; your data folder stays.
 	@rm -rf .venv dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find agent plugins tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test check fuzz bench model docs doctor setup build lock clean
+.PHONY: help run test check fuzz bench telegram model docs doctor setup build lock clean

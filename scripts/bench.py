@@ -58,7 +58,10 @@ class Model(asyncio.Protocol):
                 return
             self.seen.append(self.buffer[end + 4 : size])
             self.buffer = self.buffer[size:]
-            self.transport.write(self.answer)
+            self.transport.write(self.answer_to(self.seen[-1]))
+
+    def answer_to(self, request: bytes) -> bytes:
+        return self.answer
 
 
 # -- the client: one keep-alive connection per room
@@ -140,6 +143,8 @@ class Agent:
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(30)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
 
 def cpu_seconds(pid: int) -> float:
@@ -291,6 +296,8 @@ async def first_words(folder: Path, tries: int) -> Json:
 
 
 async def bench(options: argparse.Namespace) -> Json:
+    import bench_telegram  # it builds on this file
+
     seen: list[bytes] = []
     server = await asyncio.get_running_loop().create_server(lambda: Model(seen), "127.0.0.1", 0)
     model = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
@@ -308,6 +315,9 @@ async def bench(options: argparse.Namespace) -> Json:
 
         result["streamed_answer"] = await first_words(base / "stream", 50)
 
+        (base / "telegram").mkdir()
+        result["telegram"] = await bench_telegram.speed(base / "telegram", 100)
+
         agent = Agent(base / "load", model, [])
         port = int(agent.url().rsplit(":", 1)[1])
         await asyncio.sleep(1.0)
@@ -322,7 +332,7 @@ async def bench(options: argparse.Namespace) -> Json:
         async def one_room() -> int:
             for number in range(options.messages):
                 times.append(await alone.say(f"message {number}: is the light on tonight, and who keeps it?"))
-            return options.messages
+            return int(options.messages)
 
         result["one_room"] = await loaded(agent, one_room)
         tenth = max(len(times) // 10, 1)
@@ -343,7 +353,7 @@ async def bench(options: argparse.Namespace) -> Json:
 
         async def many_rooms() -> int:
             await asyncio.gather(*(talk(visitor, options.each) for visitor in visitors))
-            return options.rooms * options.each
+            return int(options.rooms * options.each)
 
         result["many_rooms"] = {"rooms": options.rooms, **await loaded(agent, many_rooms)}
         agent.stop()

@@ -212,8 +212,7 @@ async def test_while_the_model_writes_the_words_so_far_are_shown_in_private(stag
     finally:
         stage.model.pause_seconds = 0.0
 
-    shown = [call.params for call in stage.world.calls if call.method == "sendmessagedraft"]
-    drafts = [params["text"] for params in shown if int(params["chat_id"]) == chat.id]
+    drafts = [text for where, _, text in stage.world.drafts if where == chat.id]
     assert drafts
     assert all(text.startswith(draft) for draft in drafts)
 

@@ -26,27 +26,44 @@ class World:
     asked: int = 0
     waited: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
-    def run(self, demand: list[tuple[float, str]], flood: Flood | None = None, lateness: float = 0.0) -> "World":
-        """Serves messages (time, chat), each chat's in order; a waiting chat comes back late by up to `lateness`."""
+    def run(
+        self,
+        demand: list[tuple[float, str]],
+        flood: Flood | None = None,
+        lateness: float = 0.0,
+        journey: float = 0.0,
+    ) -> "World":
+        """Serves messages (time, chat), each chat's in order; a waiting chat comes back late by up to `lateness`.
+
+        A message and its answer travel for up to `journey`, and Telegram counts it some time in between.
+        """
         flood, chance = flood or Flood(self.limits), random.Random(self.seed)
         queues: dict[str, deque[float]] = defaultdict(deque)
-        events = [(when, number, chat, True) for number, (when, chat) in enumerate(sorted(demand))]
+        events = [(when, number, chat, "new") for number, (when, chat) in enumerate(sorted(demand))]
         while events:
-            now, number, chat, is_new = heapq.heappop(events)
-            if is_new:
+            now, number, chat, step = heapq.heappop(events)
+            if step == "answered":
+                flood.done(chat, chat.startswith("-"), now)
+                continue
+            if step == "new":
                 queues[chat].append(now)
                 if len(queues[chat]) > 1:
                     continue  # its earlier messages are waiting already
             self.asked += 1
             if wait := flood.take(chat, chat.startswith("-"), now):
                 assert wait > 0
-                heapq.heappush(events, (now + wait + chance.random() * lateness, number, chat, False))
+                heapq.heappush(events, (now + wait + chance.random() * lateness, number, chat, "waits"))
                 continue
             self.waited[chat] = max(self.waited[chat], now - queues[chat].popleft())
             self.sent.append((now, chat))
-            self.arrived[chat].append(now + chance.random() * 0.049)
+            travels = chance.random() * journey
+            self.arrived[chat].append(now + chance.random() * travels)
+            if travels:
+                heapq.heappush(events, (now + travels, number, chat, "answered"))
+            else:
+                flood.done(chat, chat.startswith("-"), now)
             if queues[chat]:
-                heapq.heappush(events, (now, number, chat, False))
+                heapq.heappush(events, (now, number, chat, "waits"))
         return self
 
     def check(self) -> None:
@@ -79,7 +96,9 @@ def test_a_quiet_bot_sends_at_once() -> None:
 def test_a_chat_gets_a_burst_and_then_a_message_a_second() -> None:
     flood = Flood()
 
-    assert [flood.take("7", False, START) for _ in range(3)] == [0.0] * 3
+    for _ in range(3):
+        assert flood.take("7", False, START) == 0.0
+        flood.done("7", False, START)
     assert 1.0 < flood.take("7", False, START) < 1.1
     assert flood.take("7", False, START + 1.06) == 0.0
     assert flood.take("7", False, START + 1.06) > 0.9
@@ -119,6 +138,17 @@ def test_one_busy_chat_does_not_keep_others_waiting() -> None:
     assert all(world.waited[chat] == 0.0 for _, chat in others)
 
 
+def test_what_is_on_its_way_for_long_takes_up_room_until_it_is_done() -> None:
+    flood = Flood()
+    for chat in range(30):
+        assert flood.take(str(chat), False, START) == 0.0
+
+    assert flood.take("late", False, START + 60) > 0
+    flood.done("0", False, START + 60)
+    assert 1.0 < flood.take("late", False, START + 60) < 1.1
+    assert flood.take("late", False, START + 61.1) == 0.0
+
+
 def test_chats_are_served_in_the_order_they_came_when_there_are_too_many() -> None:
     demand = [(START + number * 1e-4, str(number)) for number in range(300)]
 
@@ -131,7 +161,8 @@ def test_chats_are_served_in_the_order_they_came_when_there_are_too_many() -> No
 def test_a_chat_that_never_comes_back_does_not_hold_up_the_line() -> None:
     flood = Flood()
     for chat in range(500):
-        flood.take(f"gone {chat}", False, START)
+        if flood.take(f"gone {chat}", False, START) == 0.0:
+            flood.done(f"gone {chat}", False, START)
 
     world = World().run([(START + 30, str(chat)) for chat in range(30)], flood)
 
@@ -166,6 +197,7 @@ def test_idle_chats_are_forgotten_and_busy_ones_are_not() -> None:
     for chat in range(20_000):
         now += 0.1
         assert flood.take(str(chat), chat % 2 == 0, now) == 0.0
+        flood.done(str(chat), chat % 2 == 0, now)
 
     assert len(flood) <= FEW + 700
     assert flood.take("held", False, now) > 0
@@ -184,19 +216,24 @@ CROWD = st.lists(st.tuples(st.floats(0, 5), st.integers(1, 90), st.integers(1, 3
 
 
 @share(0.05)
-@given(DEMAND, CROWD, st.integers(1, 30), st.floats(0, 0.9), st.integers(0, 99))
+@given(DEMAND, CROWD, st.integers(1, 30), st.floats(0, 0.9), st.sampled_from([0.0, 0.1, 5.0]), st.integers(0, 99))
 def test_whatever_is_asked_for_the_limits_are_kept_and_all_is_sent(
-    demand: list[tuple[float, str, int]], crowd: list[tuple[float, int, int]], per_second: int, late: float, seed: int
+    demand: list[tuple[float, str, int]],
+    crowd: list[tuple[float, int, int]],
+    per_second: int,
+    late: float,
+    journey: float,
+    seed: int,
 ) -> None:
     wanted = [(START + at, chat) for at, chat, count in demand for _ in range(count)]
     wanted += [(START + at, f"9{n}") for at, chats, count in crowd for n in range(chats) for _ in range(count)]
 
-    world = World(Limits(per_second=per_second), seed).run(wanted, lateness=late)
+    world = World(Limits(per_second=per_second), seed).run(wanted, lateness=late, journey=journey)
 
     world.check()
     assert len(world.sent) == len(wanted)
     groups = max(len(world.arrived[chat]) for chat in ("-1", "-2"))
-    longest = (groups // 20 + 1) * 64 + len(wanted) * (2 / per_second + 2.1)
+    longest = (groups // 20 + 1) * 64 + len(wanted) * (2 / per_second + 2.1 + 2 * journey)
     assert all(waited <= longest for waited in world.waited.values())
 
 

@@ -14,6 +14,7 @@ Json = Any
 OWNER, STRANGER = "telegram:7", "telegram:8"
 CHAT = "telegram:-100"
 SAY = "telegram.send_message"
+LIFE = "0123456789abcdef"
 
 
 @pytest.fixture
@@ -25,6 +26,10 @@ async def vault(tmp_path: Path) -> AsyncIterator[Vault]:
 
 def seen(event: str, kind: str = "message", principal: str = STRANGER, room: str = CHAT) -> Json:
     return witness(event, source="telegram", room=room, principal=principal, kind=kind)
+
+
+def marks(effect: Json, by: str = LIFE) -> Json:
+    return {"effects": [effect["id"]], "by": by}
 
 
 def answer(event: str, text: str = "hello", room: str = CHAT, **part: Json) -> Json:
@@ -51,20 +56,37 @@ async def delivered(vault: Vault, event: str, reference: str, **part: Json) -> J
 async def test_an_effect_is_handed_out_for_sending_once(vault: Vault) -> None:
     effect = await said(vault, "e1")
 
-    first = await vault.gate("effect.sending", {"effects": [effect["id"]]})
-    second = await vault.gate("effect.sending", {"effects": [effect["id"]]})
+    first = await vault.gate("effect.sending", marks(effect))
+    other = await vault.gate("effect.sending", marks(effect, "anothercourier"))
 
-    assert (first, second) == ({"effects": [effect["id"]]}, {"effects": []})
+    assert (first, other) == ({"effects": [effect["id"]]}, {"effects": []})
     assert [due["state"] for due in (await vault.gate("effect.due"))["effects"]] == ["sending"]
+
+
+async def test_who_asks_again_because_the_answer_was_lost_is_told_the_same(vault: Vault) -> None:
+    effect = await said(vault, "e1")
+
+    first = await vault.gate("effect.sending", marks(effect))
+    again = await vault.gate("effect.sending", marks(effect))
+
+    assert first == again == {"effects": [effect["id"]]}
+
+
+@pytest.mark.parametrize("by", ["", "short", "a b c d e f g h", "x" * 65])
+async def test_a_mark_needs_the_name_of_a_courier(vault: Vault, by: str) -> None:
+    effect = await said(vault, "e1")
+
+    with pytest.raises(Malformed):
+        await vault.gate("effect.sending", marks(effect, by))
 
 
 async def test_what_certainly_did_not_leave_is_due_again(vault: Vault) -> None:
     effect = await said(vault, "e1")
-    await vault.gate("effect.sending", {"effects": [effect["id"]]})
+    await vault.gate("effect.sending", marks(effect))
 
     await vault.gate("effect.unsent", {"id": effect["id"]})
 
-    assert await vault.gate("effect.sending", {"effects": [effect["id"]]}) == {"effects": [effect["id"]]}
+    assert await vault.gate("effect.sending", marks(effect)) == {"effects": [effect["id"]]}
 
 
 async def test_what_was_delivered_is_never_due_again(vault: Vault) -> None:
@@ -72,7 +94,7 @@ async def test_what_was_delivered_is_never_due_again(vault: Vault) -> None:
 
     await vault.gate("effect.unsent", {"id": effect["id"]})
 
-    assert await vault.gate("effect.sending", {"effects": [effect["id"]]}) == {"effects": []}
+    assert await vault.gate("effect.sending", marks(effect)) == {"effects": []}
     assert await vault.gate("effect.due") == {"effects": []}
 
 
@@ -80,7 +102,7 @@ async def test_nothing_of_a_stopped_agent_is_handed_out(vault: Vault) -> None:
     effect = await said(vault, "e1")
     await vault.owner("stop", {"agents": ["agent-ada"]})
 
-    assert await vault.gate("effect.sending", {"effects": [effect["id"]]}) == {"effects": []}
+    assert await vault.gate("effect.sending", marks(effect)) == {"effects": []}
 
 
 # -- receipts by the platform's own name of a message
@@ -160,7 +182,7 @@ async def test_a_schedule_is_answered_only_where_the_policy_allows_posts(tmp_pat
 
 
 async def order(vault: Vault, event: str, what: str, text: str = "Stopped.") -> Json:
-    return await vault.gate("owner.word", answer(event, text) | {"order": what})
+    return await vault.gate("owner.word", answer(event, text) | {"order": what, "by": LIFE})
 
 
 async def test_an_owner_named_by_the_policy_stops_the_agent_and_is_answered(vault: Vault) -> None:

@@ -8,7 +8,7 @@ called once for each agent whose character names the plugin. What a connector ma
 holds its platform's token, and neither keys nor memories nor a model.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -98,6 +98,9 @@ class Office(Protocol):
     async def answer(self, event: Event, text: str, verb: str) -> None:
         """Answers a command, in words made by code. Raises Refused."""
 
+    async def answers(self, event: Event) -> Sequence[Effect]:
+        """What was said in answer to an event, as it stands now."""
+
     async def order(self, event: Event, order: str, text: str, verb: str) -> bool:
         """An owner's `stop` or `resume`; is that a change? Raises Refused when they are no owner of this agent's."""
 
@@ -154,7 +157,10 @@ class Connector(Protocol):
         """Brings events in until it is cancelled. What it raises is logged, and it is run again after a pause."""
 
     def wait(self, effect: Effect) -> float:
-        """Seconds until this may be sent, by the platform's limits; 0: now, and it is counted as sent."""
+        """Seconds until this may be sent, by the platform's limits; 0: now, and it is on its way until it is `over`."""
+
+    def over(self, effect: Effect) -> None:
+        """What `wait` let go has been delivered, or not, or is not to be sent after all."""
 
     async def deliver(self, effect: Effect) -> Result:
         """Makes the one platform call for an effect. What it raises counts as Unknown."""

@@ -80,7 +80,6 @@ class TelegramConnector:
         self.quiet: frozenset[str] = frozenset()  # chats whose admins asked for silence
         self._askers: Recent[list[int]] = Recent(MOST_ASKERS, list)  # by event
         self._told_stale: set[int] = set()  # chats that know since this start
-        self._to_forget: dict[str, str] = {}  # who, by the effect that tells them so
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- in
@@ -266,10 +265,15 @@ class TelegramConnector:
 
     async def _forget(self, event: Event, inbound: Inbound) -> None:
         """Destroys, tells, and destroys what the telling left behind once it has left."""
+        told = events.event_of(
+            self.office.agent, inbound, "command", self.me, "", f"-{inbound.sender.id}{events.FORGOTTEN}"
+        )
+        if effects := await self.office.answers(told):  # in an earlier life
+            if not any(effect.state in ("due", "sending") for effect in effects):
+                await self.office.forget(event.principal)  # this very command has come again
+            return
         receipt = await self.office.forget(event.principal)
         self.manners.forget(inbound.sender.id)
-        told = events.event_of(self.office.agent, inbound, "command", self.me, "", f"-{inbound.sender.id}-forgotten")
-        self._to_forget[told.event] = event.principal
         await self._answer(told, commands.forgotten(receipt))
 
     async def _choice(self, inbound: Inbound) -> None:
@@ -313,8 +317,16 @@ class TelegramConnector:
     def wait(self, effect: Effect) -> float:
         if self.sender is None:
             return UNREADY_SECONDS
-        where = events.place(effect.room, effect.event)
+        try:
+            where = events.place(effect.room, effect.event)
+        except ValueError:
+            return 0.0  # `deliver` says so
         return self.flood.take(str(where.chat), where.is_group, time.monotonic())
+
+    def over(self, effect: Effect) -> None:
+        with contextlib.suppress(ValueError):
+            where = events.place(effect.room, effect.event)
+            self.flood.done(str(where.chat), where.is_group, time.monotonic())
 
     async def deliver(self, effect: Effect) -> Result:
         if self.sender is None:
@@ -334,8 +346,8 @@ class TelegramConnector:
 
     async def settled(self, effect: Effect) -> None:
         """Its outcome is on disk: now the last of somebody who is to be forgotten can go."""
-        if principal := self._to_forget.pop(effect.event, ""):
-            await self.office.forget(principal)
+        if effect.event.endswith(events.FORGOTTEN):
+            await self.office.forget(f"{events.SOURCE}:{events.place(effect.room, effect.event).user}")
 
     # -- the rest
 

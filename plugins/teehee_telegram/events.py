@@ -13,6 +13,7 @@ from teehee_telegram.updates import words
 Json = Any
 SOURCE = "telegram"
 ROOM_TYPES = {"private": "DM"}  # every other chat is Eliza's GROUP (plugin-telegram 1.6)
+FORGOTTEN = "-forgotten"  # ends the id of the event by which somebody is told that they are
 QUOTED = 500  # characters of a message that is answered
 
 

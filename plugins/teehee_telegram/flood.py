@@ -1,8 +1,9 @@
 """Keeps what is sent within Telegram's limits: per chat, per group and in all, fair to every chat.
 
 It is pure: each call brings the time, in seconds of a clock that never goes back. Telegram counts messages when they
-arrive, and some travel longer than others, so every window is kept 5 % longer than Telegram's: with delays that differ
-by less than 50 ms (3 s for the group's minute), Telegram sees its limits kept too.
+arrive, and some travel longer than others. So a message on its way takes up room until it is told to be `done`, and
+counts from then on: whenever in between Telegram counted it, it sees its limits kept. Windows are 5 % longer than
+Telegram's, for clocks that do not agree.
 """
 
 from bisect import bisect_left
@@ -12,6 +13,7 @@ from math import inf
 
 MARGIN = 1.05
 TICK = 1e-6  # seconds; a wait as short as this is none
+BUSY = 0.05  # seconds to wait when all that may be sent is on its way
 PATIENCE = 1.0  # seconds that a place in the line is kept for a chat that does not come back
 FEW = 1024  # chats remembered without asking whether they are idle
 MOST_PER_SECOND = 1000  # what Telegram grants paid broadcasts
@@ -39,6 +41,7 @@ class _Chat:
     paid_until: float = -inf  # each message costs a second; one may owe a burst of them
     held_until: float = -inf
     sent: deque[float] = field(default_factory=deque)  # a group's last messages
+    flying: int = 0  # how many are on their way
 
 
 @dataclass(slots=True)
@@ -55,7 +58,8 @@ class Flood:
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self._chats: dict[str, _Chat] = {}
-        self._recent = deque([-inf] * self.limits.per_second, self.limits.per_second)  # when the last ones went
+        self._recent = deque([-inf] * self.limits.per_second, self.limits.per_second)  # when the last ones were done
+        self._flying = 0  # how many are on their way
         self._places: dict[str, _Place] = {}  # in the order of the line
         self._line: list[int] = []  # their numbers
         self._number = 0
@@ -67,7 +71,7 @@ class Flood:
         return len(self._chats)
 
     def take(self, chat: str, is_group: bool, now: float) -> float:
-        """How many seconds this chat's next message has to wait; 0.0: it goes now, and is counted.
+        """How many seconds this chat's next message has to wait; 0.0: it goes now, and is on its way until `done`.
 
         Ask again when they are over. The chat keeps its place meanwhile, and a second longer.
         """
@@ -78,8 +82,21 @@ class Flood:
         if wait > TICK:
             return wait
         self._leave(chat)
-        self._count(chat, is_group, now)
+        self._account(chat, now).flying += 1
+        self._flying += 1
         return 0.0
+
+    def done(self, chat: str, is_group: bool, now: float) -> None:
+        """A message on its way to this chat has its answer, or was not sent after all."""
+        account = self._chats[chat]
+        account.paid_until = max(account.paid_until, now) + MARGIN
+        account.flying -= 1
+        self._flying -= 1
+        self._recent.append(now)
+        if is_group:
+            account.sent.append(now)
+            while len(account.sent) > self.limits.group_per_minute:
+                account.sent.popleft()
 
     def hold(self, chat: str, seconds: float, now: float) -> None:
         """Telegram asked this chat to wait (`retry_after` of a 429); the others go on."""
@@ -94,17 +111,23 @@ class Flood:
     def _own_wait(self, chat: str, is_group: bool, now: float) -> float:
         until = self._held_until
         if (account := self._chats.get(chat)) is not None:
-            until = max(until, account.held_until, account.paid_until - (self.limits.burst - 1) * MARGIN)
-            if is_group and len(account.sent) >= self.limits.group_per_minute:
-                until = max(until, account.sent[-self.limits.group_per_minute] + 60 * MARGIN)
+            owed = self.limits.burst - 1 - account.flying
+            free = self.limits.group_per_minute - account.flying
+            until = max(until, account.held_until, account.paid_until - owed * MARGIN)
+            if owed < 0 or free <= 0:
+                until = max(until, now + BUSY)
+            elif is_group and len(account.sent) >= free:
+                until = max(until, account.sent[-free] + 60 * MARGIN)
         return until - now
 
     def _line_wait(self, chat: str, now: float) -> float:
         self._drop_absent(now)
         place = self._places.get(chat)
         ahead = bisect_left(self._line, place.number) if place else len(self._line)
-        rounds, within = divmod(ahead, self.limits.per_second)
-        wait = max(self._recent[within] + MARGIN, now) + rounds * MARGIN - now
+        free = self.limits.per_second - self._flying
+        rounds, within = divmod(ahead, max(free, 1))
+        first = self._recent[self._flying + within] + MARGIN if free > 0 else now + BUSY
+        wait = max(first, now) + rounds * MARGIN - now
         if place is not None:
             place.due = now + wait
         elif wait > TICK:
@@ -124,15 +147,6 @@ class Flood:
         if place := self._places.pop(chat, None):
             del self._line[bisect_left(self._line, place.number)]
 
-    def _count(self, chat: str, is_group: bool, now: float) -> None:
-        account = self._account(chat, now)
-        account.paid_until = max(account.paid_until, now) + MARGIN
-        self._recent.append(now)
-        if is_group:
-            account.sent.append(now)
-            while len(account.sent) > self.limits.group_per_minute:
-                account.sent.popleft()
-
     def _account(self, chat: str, now: float) -> _Chat:
         if chat not in self._chats:
             if len(self._chats) >= self._many:
@@ -144,5 +158,7 @@ class Flood:
 
 def _is_idle(account: _Chat, now: float) -> bool:
     """Whether nothing of the account counts any more, so that a new one is as good."""
+    if account.flying:
+        return False
     sent_until = account.sent[-1] + 60 * MARGIN if account.sent else -inf
     return max(account.paid_until, account.held_until, sent_until) <= now

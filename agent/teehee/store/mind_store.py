@@ -175,8 +175,8 @@ class MindStore:
         """A message reads differently now: where it is remembered, and where its turn is still to come."""
         self.db.execute("UPDATE memories SET content=json_set(content, '$.text', ?) WHERE id=?", (text, memory))
         self.db.execute(
-            "UPDATE inbox SET body=json_set(body, '$.text', ?) WHERE state='open' AND agent=? AND source=?"
-            " AND json_extract(body, '$.message')=? AND answer IS NULL",
+            "UPDATE inbox INDEXED BY inbox_open SET body=json_set(body, '$.text', ?)"
+            " WHERE state='open' AND agent=? AND source=? AND json_extract(body, '$.message')=? AND answer IS NULL",
             (text, agent, source, message),
         )
 

@@ -155,19 +155,25 @@ class Ledger:
 
     # -- sinks that have no fence: marked before the call, so that nobody makes it twice
 
-    def mark_sending(self, effects: Sequence[str]) -> list[str]:
-        """Marks these as on their way; those that were due and may leave, the others are not to be sent."""
+    def mark_sending(self, effects: Sequence[str], by: str) -> list[str]:
+        """Marks these as on their way; those that were due and may leave, the others are not to be sent.
+
+        `by` is one life of a courier. Its own marks are told it again: it may ask twice when an answer was lost.
+        """
         taken = []
         for effect in effects:
-            row = self.db.execute("SELECT agent, state FROM effects WHERE id=?", (effect,)).fetchone()
+            row = self.db.execute("SELECT agent, state, detail FROM effects WHERE id=?", (effect,)).fetchone()
             if row is not None and row[1] == "due" and self._may_leave(row[0]):
-                self.db.execute("UPDATE effects SET state='sending' WHERE id=?", (effect,))
+                # the detail of an open effect is whose mark it has
+                self.db.execute("UPDATE effects SET state='sending', detail=? WHERE id=?", (by, effect))
+                taken.append(effect)
+            elif row is not None and row[1:] == ("sending", by):
                 taken.append(effect)
         return taken
 
     def unmark_sending(self, effect: str) -> None:
         """It certainly did not leave: it is due again."""
-        self.db.execute("UPDATE effects SET state='due' WHERE id=? AND state='sending'", (effect,))
+        self.db.execute("UPDATE effects SET state='due', detail='' WHERE id=? AND state='sending'", (effect,))
 
     # -- outcomes
 

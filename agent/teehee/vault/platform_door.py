@@ -1,5 +1,6 @@
 """What connectors of platforms ask beside the hot path: marks on what leaves, buttons, commands, owners' words."""
 
+import re
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -17,6 +18,7 @@ from teehee.wire.server import Handler
 Json = Any
 Params = dict[str, Json]
 AT_ONCE = 500
+BY = re.compile(r"[0-9A-Za-z]{8,64}")
 WORD_MS = 600_000  # an owner's word counts for so long after it was witnessed
 
 
@@ -41,13 +43,17 @@ class PlatformDoor:
         }
 
     def sending(self, params: Params) -> Awaitable[Json]:
-        """Marks effects as on their way; gives those that were due. Only these may be sent, and only once."""
-        effects = strict.parse(_Effects, params).effects
+        """Marks effects as on their way; gives those that were due. Only these may be sent, and only once.
+
+        Asked again by the same one (`by`), it gives them again.
+        """
+        asked = strict.parse(_Marks, params)
+        effects, by = asked.effects, _by(asked.by)
         if len(effects) > AT_ONCE:
             raise strict.Malformed(f"effects: at most {AT_ONCE} are marked at once")
 
         def mark() -> list[str]:
-            taken = self.core.ledger.mark_sending(effects)
+            taken = self.core.ledger.mark_sending(effects, by)
             failpoints.hit("vault.sending.before-commit")
             return taken
 
@@ -160,7 +166,7 @@ class PlatformDoor:
             return []
         answer = _Answer(asked.agent, asked.source, asked.event, asked.parts)
         effects, _ = self.core.ledger.submit(_submission(answer), now, "gate")
-        taken = set(self.core.ledger.mark_sending([effect.id for effect in effects]))
+        taken = set(self.core.ledger.mark_sending([effect.id for effect in effects], _by(asked.by)))
         return [replace(effect, state="sending") for effect in effects if effect.id in taken]
 
     async def quiet(self, params: Params) -> Json:
@@ -196,13 +202,22 @@ class PlatformDoor:
         return {"changed": changed}
 
 
+def _by(name: str) -> str:
+    if not BY.fullmatch(name):
+        raise strict.Malformed("by: expected 8 to 64 letters and digits")
+    return name
+
+
 def _submission(asked: "_Answer") -> Submission:
     return Submission(asked.agent, asked.source, asked.event, asked.parts)
 
 
 @dataclass(frozen=True, slots=True)
-class _Effects:
+class _Marks:
+    """`by` is a name that one life of a courier has for itself."""
+
     effects: tuple[str, ...]
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +258,7 @@ class _Word:
     source: str
     event: str
     order: str
+    by: str
     parts: tuple[Part, ...]
 
 

@@ -5,6 +5,7 @@ or its fate is `unknown` and visible, and never sent twice. Each room is served 
 """
 
 import asyncio
+import secrets
 from collections import deque
 from collections.abc import Sequence
 
@@ -28,6 +29,7 @@ class Courier:
         self.vault = vault
         self.connector = connector
         self.counts = counts
+        self.life = secrets.token_hex(8)  # whose marks are our own, when the vault is asked again
         self._held: set[str] = set()  # effects in a queue or on their way
         self._rooms: dict[str, deque[Effect]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -86,10 +88,13 @@ class Courier:
         while True:
             while (seconds := self.connector.wait(effect)) > 0:  # noqa: ASYNC110 - a limit of the platform's, by time
                 await asyncio.sleep(seconds)
-            if not marked and not await self._mark(effect):
-                return  # stopped, expired or forgotten meanwhile
-            failpoints.hit("gate.effect.marked")
-            result = await self._call(effect)
+            try:
+                if not marked and not await self._mark(effect):
+                    return  # stopped, expired or forgotten meanwhile
+                failpoints.hit("gate.effect.marked")
+                result = await self._call(effect)
+            finally:
+                self.connector.over(effect)
             failpoints.hit("gate.effect.sent")
             if not isinstance(result, Later):
                 return await self._settle(effect, result)
@@ -107,7 +112,8 @@ class Courier:
     async def _mark(self, effect: Effect) -> bool:
         while True:
             try:
-                return effect.id in (await self.vault.call("effect.sending", {"effects": [effect.id]}))["effects"]
+                asked = {"effects": [effect.id], "by": self.life}
+                return effect.id in (await self.vault.call("effect.sending", asked))["effects"]
             except TeeheeError as error:
                 log.warning("effect_not_marked", error=str(error))
                 await asyncio.sleep(PAUSE_SECONDS)

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -65,11 +65,16 @@ class GateOffice:
         self._own(event)
         await self.vault.call("command.answer", self._words(event, text, verb))
 
+    async def answers(self, event: Event) -> Sequence[Effect]:
+        self._own(event)
+        return await self.mailroom.answered(event.agent, event.source, event.event)
+
     async def order(self, event: Event, order: str, text: str, verb: str) -> bool:
         self._own(event)
-        told = await self.vault.call("owner.word", self._words(event, text, verb) | {"order": order})
-        if self.courier is not None:
-            self.courier.take(parse_due(told), marked=True)
+        assert self.courier is not None
+        asked = self._words(event, text, verb) | {"order": order, "by": self.courier.life}
+        told = await self.vault.call("owner.word", asked)
+        self.courier.take(parse_due(told), marked=True)
         return bool(told["changed"])
 
     async def quiet(self, event: Event, quiet: bool) -> None:

@@ -1,6 +1,7 @@
 """What a test in another process may ask of the server: to play people, to order failures, to tell what came.
 
 `POST /control {"on": "world" | "server" | {"user": id} | {"chat": id}, "do": name, "args": [...], "with": {...}}`
+A list of these does them all in order, and tells when it began (`at`) and how many updates wait (`waiting`).
 People and chats stand as {"user": id} and {"chat": id}, in arguments and in results.
 """
 
@@ -35,6 +36,8 @@ def act(server: "TelegramServer", asked: Json) -> Json:
     if on == "world" and do in READ:
         found = getattr(world, do)
         return encoded(list(found)[named.get("since", 0) :] if not isinstance(found, dict | User) else found)
+    if on == "world" and do == "given":
+        return world.me.updates.given
     if on == "world" and do == "breaches":
         return encoded(world.limits.breaches)
     if on == "world" and do == "set":

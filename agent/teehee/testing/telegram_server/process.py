@@ -33,12 +33,33 @@ class TelegramProcess:
 
     async def do(self, on: Json, verb: str, *args: Json, **named: Json) -> Json:
         """One thing done there, such as `do({"user": id}, "says", {"chat": id}, "hello")`; raises LookupError."""
-        asked = {"on": on, "do": verb, "args": args, "with": named}
+        return (await self._control(act(on, verb, *args, **named)))["result"]
+
+    async def do_all(self, acts: list[Json]) -> "Done":
+        """Many things (see `act`) done there in one go; raises LookupError."""
+        told = await self._control(acts)
+        return Done(told["results"], told["at"], told["waiting"])
+
+    async def _control(self, asked: Json) -> Json:
         async with self.session.post(f"{self.url}/control", json=asked) as answer:
             told = await answer.json()
         if "error" in told:
             raise LookupError(told["error"])
-        return told["result"]
+        return told
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of many acts: their results, when they began (seconds since 1970), how many updates wait now."""
+
+    results: list[Json]
+    at: float
+    waiting: int
+
+
+def act(on: Json, verb: str, *args: Json, **named: Json) -> Json:
+    """One thing to be done in the server's process."""
+    return {"on": on, "do": verb, "args": args, "with": named}
 
 
 @contextlib.asynccontextmanager

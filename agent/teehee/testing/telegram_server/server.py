@@ -201,7 +201,12 @@ class TelegramServer:
 
     async def _control(self, request: web.Request) -> web.StreamResponse:
         try:
-            return web.json_response({"result": control.act(self, await request.json())})
+            asked, at = await request.json(), self.world.clock()
+            if isinstance(asked, list):
+                results = [control.act(self, one) for one in asked]
+                waiting = self.world.me.updates.waiting
+                return web.json_response({"results": results, "at": at, "waiting": len(waiting)})
+            return web.json_response({"result": control.act(self, asked)})
         except (LookupError, TypeError, ValueError) as error:
             return web.json_response({"error": f"{type(error).__name__}: {error}"}, status=400)
 

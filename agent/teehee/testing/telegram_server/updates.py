@@ -7,7 +7,7 @@ import asyncio
 import itertools
 import json
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
@@ -22,10 +22,11 @@ UNASKED = frozenset({"chat_member", "message_reaction", "message_reaction_count"
 class Twist:
     """What an at-least-once receiver must bear: updates given again, out of order, with numbers left out."""
 
-    repeat: float = 0.0  # the share of confirmed updates that is given once more
+    repeat: float = 0.0  # the share of confirmed updates that is given again
     shuffle: bool = False
     gaps: bool = False
     seed: int = 7
+    times: int = 1  # how often again, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Updates:
         self.next = first
         self.waiting: deque[Update] = deque()
         self.again: list[Update] = []
+        self.given: Counter[int] = Counter()  # how often each was handed out
         self.allowed: Collection[str] | None = None  # None: the default set
         self.news = asyncio.Event()
         self.made = 0
@@ -84,16 +86,17 @@ class Updates:
                 self.confirm()
         found = list(itertools.islice(self.waiting, limit))
         if self.again:
-            found, self.again = [*self.again, *found][:limit], []
+            found, self.again = [*self.again, *found][:limit], self.again[limit:]
         if self.twist.shuffle:
             self._random.shuffle(found)
+        self.given.update(update.id for update in found)
         return found
 
     def confirm(self) -> None:
         """The oldest is delivered, and need not come again."""
         done = self.waiting.popleft()
         if self.twist.repeat and self._random.random() < self.twist.repeat:
-            self.again.append(done)
+            self.again += [done] * self._random.randint(1, self.twist.times)
 
     def oldest(self) -> Update | None:
         """The next for a webhook, which gets them one by one."""
