@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping
 from functools import lru_cache
 
-from teehee.mind import template
+from teehee.mind import attached, template
 from teehee.plugin import Character, State, Turn
 
 # The platforms' names in the names of Eliza's templates.
@@ -75,7 +75,8 @@ def compose(turn: Turn, stable: State, fresh: State, reason: str = "") -> Chat:
         told = _rendered(arranged, turn, stable, fresh)
     else:
         system, told = f"{_joined(stable.texts)}\n\n{told_how}", _joined(fresh.texts)
-    parts = [told, f"# Received Message\n{turn.message.name}: {turn.message.text}"]
+    received = f"# Received Message\n{turn.message.name}: {turn.message.text}"
+    parts = [told, received, attached.section(turn.message)]
     if reason:
         parts.append(AGAIN.format(reason=reason))
     return [
@@ -87,7 +88,8 @@ def compose(turn: Turn, stable: State, fresh: State, reason: str = "") -> Chat:
 def frame(turn: Turn) -> dict[str, int]:
     """How long the parts of the prompt are that no provider tells; with a TEMPLATE, the providers' are inside it."""
     arranged = arrangement(turn.character, turn.message.source)
-    return {"FORMAT": len(ours(turn.character.name)), "TEMPLATE": len(arranged), "MESSAGE": len(turn.message.text)}
+    said = len(turn.message.text) + len(attached.section(turn.message))
+    return {"FORMAT": len(ours(turn.character.name)), "TEMPLATE": len(arranged), "MESSAGE": said}
 
 
 def _rendered(arranged: str, turn: Turn, stable: State, fresh: State) -> str:
