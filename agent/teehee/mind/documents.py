@@ -19,6 +19,7 @@ TEXT_ENDINGS = frozenset(
     " .ts .rs .go .java .c .h .cpp .cs .rb .php .sh .sql .sol .css".split()
 )
 MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+PLAIN = "\r\n\t\f\u00a0\u00ad\u200b\u2028\u2029"  # what texts hold beside letters that print
 LIMITS = pdf.Limits(
     wait_seconds=10.0, cpu_seconds=8, read_seconds=5.0, memory_bytes=512 << 20, answer_bytes=1 << 20, pages=50,
     characters=4 * LONGEST,
@@ -58,7 +59,7 @@ def _decoded(content: bytes) -> str:
         text = codecs.getincrementaldecoder(code)().decode(content[len(mark) :])
     except UnicodeDecodeError:
         text = content.decode("cp1252", "replace")
-    odd = sum(1 for letter in text if not letter.isprintable() and letter not in "\r\n\t\f\u00a0\u00ad\u200b\u2028\u2029")
+    odd = sum(1 for letter in text if not letter.isprintable() and letter not in PLAIN)
     if odd > 2 + len(text) // 100:
         raise Unread("which is not the text it says it is")
     return text
