@@ -10,7 +10,7 @@ from typing import Any
 
 from teehee import ids
 from teehee.log import get_logger
-from teehee.mind import attached, documents, models, notes
+from teehee.mind import attached, documents, looking, models, notes
 from teehee.mind.agent import Agent
 from teehee.mind.files import WORDS, Files, Unread
 from teehee.plugin import Message
@@ -32,6 +32,7 @@ class _Reading:
     files: Files
     agent: Agent
     event: Event
+    message: str  # on whose behalf models are asked
     until: float
     left: int = MOST
 
@@ -40,7 +41,7 @@ class _Reading:
         return [await self._one(thing) for thing in things]
 
     async def _one(self, thing: Thing) -> Thing:
-        if _is_done(thing) or not _is_wanted(thing) or not self.left:
+        if _is_done(thing) or not self._is_wanted(thing) or not self.left:
             return thing
         self.left -= 1
         plain = {name: value for name, value in thing.items() if name not in ("unread", "again")}
@@ -61,7 +62,18 @@ class _Reading:
             raise Unread(WORDS["too-large"])
         content = await self.files.fetch(self.event.agent, self.event.source, str(thing["id"]))
         notes.now().read("attachments", [str(thing["id"])], None)
+        if self.agent.eyes is not None and _is_picture(thing):
+            return {"description": await looking.describe(self.agent.eyes, content, self.message)}
         return {"text": await documents.words(content)}
+
+    def _is_wanted(self, thing: Thing) -> bool:
+        """Is it something that is read here?"""
+        if not thing.get("id"):
+            return False
+        if _is_picture(thing):
+            return self.agent.eyes is not None
+        name, mime = str(thing.get("name", "")), str(thing.get("mime", ""))
+        return thing.get("kind") == "document" and documents.is_readable(name, mime)
 
 
 async def read(files: Files | None, store: MindStore, agent: Agent, row: Row, message: Message) -> None:
@@ -73,7 +85,7 @@ async def read(files: Files | None, store: MindStore, agent: Agent, row: Row, me
     if files is None or event.kind != MESSAGE or isinstance(agent.brain, models.Classic):
         return
     own, theirs = attached.things(event.content), _replied(store, event, message)
-    reading = _Reading(files, agent, event, asyncio.get_running_loop().time() + SECONDS)
+    reading = _Reading(files, agent, event, message.id, asyncio.get_running_loop().time() + SECONDS)
     own_read, theirs_read = await reading.all(own), await reading.all(theirs)
     if reading.left < MOST:
         await store.commit.run(lambda: _keep(store, row.seq, message, own_read, theirs_read))
@@ -113,7 +125,6 @@ def _is_done(thing: Thing) -> bool:
     return bool(thing.get("text") or thing.get("description")) or ("unread" in thing and not thing.get("again"))
 
 
-def _is_wanted(thing: Thing) -> bool:
-    """Is it something that is read here?"""
-    name, mime = str(thing.get("name", "")), str(thing.get("mime", ""))
-    return bool(thing.get("id")) and thing.get("kind") == "document" and documents.is_readable(name, mime)
+def _is_picture(thing: Thing) -> bool:
+    kind, mime = thing.get("kind"), str(thing.get("mime", ""))
+    return kind == "photo" or (kind == "document" and mime.startswith("image/"))

@@ -43,11 +43,14 @@ class Endpoint:
         self.asked |= {name: value for name, value in shunned.items() if value}
 
     async def answer(self, turn: Turn, stable: State, fresh: State, reason: str, hear: Hear) -> str:
-        chat = prompt.compose(turn, stable, fresh, reason)
+        return await self.complete(prompt.compose(turn, stable, fresh, reason), turn.message.id, hear)
+
+    async def complete(self, chat: prompt.Chat, about: str, hear: Hear) -> str:
+        """What follows on `chat`, asked on behalf of the message `about`."""
         while True:
             asked = self.asked
             try:
-                return await self._ask({**asked, "messages": chat}, turn.message.id, hear)
+                return await self._ask({**asked, "messages": chat}, about, hear)
             except ActionFailed as refused:
                 if self.asked == asked and not self._gives_way(str(refused)):
                     raise

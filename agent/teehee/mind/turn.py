@@ -102,7 +102,7 @@ def message_of(event: Event) -> Message:
     """The event under Eliza's ids."""
     room_id = ids.create_unique_uuid(event.agent, ids.platform_base(event.room))
     return Message(
-        id=ids.create_unique_uuid(event.agent, event.message or f"{event.source}-{event.event}"),
+        id=ids.message_id(event.agent, event.source, event.event, event.message),
         entity_id=ids.create_unique_uuid(event.agent, ids.platform_base(event.principal)),
         room_id=room_id,
         agent_id=event.agent,
