@@ -5,13 +5,16 @@ thing here and another at the provider.
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import Any
 from urllib.parse import urlsplit
 
-from teehee.gate.usage import ANTHROPIC, OLLAMA, OPENAI, Usage
+from teehee.gate import sound
+from teehee.gate.usage import ANTHROPIC, OLLAMA, OPENAI, SOUND, Usage
 from teehee.wire.boot import EgressRule, Price
 
 Json = Any
@@ -60,11 +63,14 @@ class Bounded:
     wire: str
     price: Price
     most: Usage
+    kind: str = ""  # the body's type, where the mind's own word for it does not count
 
 
 def bounded(rule: EgressRule, path: str, body: bytes) -> Bounded:
     """The request under its bound. Raises Unbounded."""
     wire = next((wire for end, wire in WIRES.items() if path.endswith(end)), "")
+    if path.endswith("/audio/transcriptions"):
+        return _spoken(rule.prices[0], body)
     if not wire:
         return _unread(rule, path, body)
     asked = _read(body)
@@ -93,6 +99,23 @@ def bounded(rule: EgressRule, path: str, body: bytes) -> Bounded:
     )
     most = Usage(0, completion, 0, prompt) if price.written > price.prompt else Usage(prompt, completion)
     return Bounded(data, wire, price, most)
+
+
+def _spoken(price: Price, recording: bytes) -> Bounded:
+    """A recording to be written down: the form it goes out in is made here, its length counted frame by frame."""
+    try:
+        length = sound.seconds(recording)
+    except ValueError as error:
+        raise Unbounded(f"the recording is not Ogg Opus: {error}") from None
+    mark = token_hex(16)
+    fields = {"model": price.model, "response_format": "json"}
+    parts = [f'--{mark}\r\ncontent-disposition: form-data; name="{n}"\r\n\r\n{v}\r\n' for n, v in fields.items()]
+    parts.append(
+        f'--{mark}\r\ncontent-disposition: form-data; name="file"; filename="voice.ogg"\r\n'
+        "content-type: audio/ogg\r\n\r\n"
+    )
+    body = "".join(parts).encode() + recording + f"\r\n--{mark}--\r\n".encode()
+    return Bounded(body, SOUND, price, Usage(math.ceil(length)), f"multipart/form-data; boundary={mark}")
 
 
 def _unread(rule: EgressRule, path: str, body: bytes) -> Bounded:

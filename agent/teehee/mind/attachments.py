@@ -10,7 +10,7 @@ from typing import Any
 
 from teehee import ids
 from teehee.log import get_logger
-from teehee.mind import attached, documents, looking, models, notes
+from teehee.mind import attached, documents, models, notes, senses
 from teehee.mind.agent import Agent
 from teehee.mind.files import WORDS, Files, Unread
 from teehee.plugin import Message
@@ -63,7 +63,9 @@ class _Reading:
         content = await self.files.fetch(self.event.agent, self.event.source, str(thing["id"]))
         notes.now().read("attachments", [str(thing["id"])], None)
         if self.agent.eyes is not None and _is_picture(thing):
-            return {"description": await looking.describe(self.agent.eyes, content, self.message)}
+            return {"description": await senses.describe(self.agent.eyes, content, self.message)}
+        if self.agent.ears is not None and thing.get("kind") == attached.VOICE:
+            return {"text": await senses.transcribe(self.agent.ears, content, self.message)}
         return {"text": await documents.words(content)}
 
     def _is_wanted(self, thing: Thing) -> bool:
@@ -72,6 +74,8 @@ class _Reading:
             return False
         if _is_picture(thing):
             return self.agent.eyes is not None
+        if thing.get("kind") == attached.VOICE:
+            return self.agent.ears is not None
         name, mime = str(thing.get("name", "")), str(thing.get("mime", ""))
         return thing.get("kind") == "document" and documents.is_readable(name, mime)
 

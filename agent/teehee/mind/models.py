@@ -35,6 +35,13 @@ class Completes(Protocol):
     async def complete(self, chat: prompt.Chat, about: str, hear: Hear, /) -> str: ...
 
 
+@runtime_checkable
+class Transcribes(Protocol):
+    """Writes down what is said in an Ogg Opus recording; raises what a brain raises."""
+
+    async def transcribe(self, recording: bytes, about: str) -> str: ...
+
+
 class Classic:
     """The classic brain: no weights, no network, the character's own lines."""
 
@@ -67,7 +74,7 @@ Connect = Callable[[boot.Brain, Character, Sequence[Action]], Brain]
 @asynccontextmanager
 async def endpoints(sockets: Path, agents: Sequence[boot.MindAgent]) -> AsyncIterator[Connect]:
     """Makes the brains an agent is given; what none of them needs is not loaded."""
-    given = [brain for agent in agents for brain in (agent.brain, *agent.fallbacks, agent.eyes)]
+    given = [brain for agent in agents for brain in (agent.brain, *agent.fallbacks, agent.eyes, agent.ears)]
     wanted = [brain for brain in given if brain.rule]
     async with AsyncExitStack() as stack:
         makers: dict[bool, Callable[[boot.Brain], Brain]] = {}  # by whether LangChain is to be the client
@@ -128,6 +135,12 @@ def looking(agent: boot.MindAgent, character: Character, connect: Connect) -> Co
     """Who looks at photos for an agent; None when nobody does."""
     eyes = connect(agent.eyes, character, ()) if agent.eyes.rule else None
     return eyes if isinstance(eyes, Completes) else None
+
+
+def listening(agent: boot.MindAgent, character: Character, connect: Connect) -> Transcribes | None:
+    """Who writes voice messages down for an agent; None when nobody does."""
+    ears = connect(agent.ears, character, ()) if agent.ears.rule else None
+    return ears if isinstance(ears, Transcribes) else None
 
 
 def patience(brain: boot.Brain) -> float:
