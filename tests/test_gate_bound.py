@@ -138,6 +138,30 @@ def test_an_image_counts_for_more_than_its_bytes() -> None:
     assert found.most.prompt > 2 * IMAGE_TOKENS
 
 
+@pytest.mark.parametrize(
+    ("path", "part", "more"),
+    [
+        (CHAT, {"type": "image_url", "image_url": {"url": "data:image/jpeg;base64," + "A" * 400_000}}, {}),
+        (CHAT, {"type": "tool_result", "content": [{"type": "image_url", "image_url": {"url": "B" * 400_000}}]}, {}),
+        ("/v1/messages", {"type": "image", "source": {"type": "base64", "data": "C" * 400_000}}, {}),
+        ("/api/chat", "", {"images": ["D" * 400_000]}),
+    ],
+)
+def test_a_pictures_own_bytes_are_no_tokens(path: str, part: Json, more: Json) -> None:
+    found = judged(path, messages=[{"role": "user", "content": [part], **more}])
+
+    assert IMAGE_TOKENS < found.most.prompt < IMAGE_TOKENS + 2000
+
+
+@pytest.mark.parametrize(
+    "url", ["data:text/plain;base64," + "A" * 4000, "a word " * 600, "data:image/jpeg," + "é" * 2000]
+)
+def test_what_only_says_it_is_a_picture_counts_as_text_too(url: str) -> None:
+    found = judged(messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}])
+
+    assert found.most.prompt > IMAGE_TOKENS + 4000
+
+
 def test_a_cache_to_be_written_is_held_at_its_dearer_price() -> None:
     rule = replace(RULE, prices=(Price("m", 100, 500, 10, 125),))
 

@@ -26,7 +26,7 @@ def test_every_listed_price_has_a_source_a_date_and_whole_numbers_that_make_sens
         assert found.known
         assert 0 < found.prompt <= 10**8
         assert found.cached <= found.prompt <= found.written
-        assert found.completion >= found.prompt or "embedding" in model
+        assert found.completion >= found.prompt or "embedding" in model or model.startswith("whisper")
 
 
 @pytest.mark.parametrize(

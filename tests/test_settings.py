@@ -52,6 +52,8 @@ ALIASED = {
     "model_url": "http://127.0.0.1:1/v1",
     "model": "tiny",
     "model_key": "sk-1",
+    "vision_model": "tiny",
+    "transcription_model": "tiny",
     "temperature": "0.5",
     "max_tokens": "99",
     "frequency_penalty": "0.5",

@@ -184,3 +184,30 @@ def test_the_choice_tells_who_answers_after_whom() -> None:
     )
 
     assert found.shown == "first, then llama3.2:3b, classic"
+
+
+@pytest.mark.parametrize(
+    ("options", "extras", "eyes"),
+    [
+        ({"model": "openai:gpt-4o"}, {}, ("gpt-4o", "model-ada")),
+        ({"model": "openai:gpt-3.5-turbo"}, {}, None),
+        ({"model": "openai:gpt-3.5-turbo", "vision_model": "gpt-4o"}, {}, ("gpt-4o", "vision-ada")),
+        ({"model": "openai:gpt-4o", "vision_model": "off"}, {}, None),
+        ({"model": "groq:m", "vision_model": "openai:gpt-4.1"}, {}, ("gpt-4.1", "vision-ada")),
+        ({"model": "groq:m"}, {"imageVisionModelProvider": "openai"}, ("gpt-4o", "vision-ada")),
+        ({"model": "groq:m"}, {"imageVisionModelProvider": "deepseek"}, None),
+        ({"model": "groq:m", "vision_model": "off"}, {"imageVisionModelProvider": "openai"}, None),
+    ],
+)
+def test_who_looks_at_photos(options: dict[str, str], extras: dict[str, str], eyes: tuple[str, str] | None) -> None:
+    ada = replace(ADA, extras=extras)
+    asked = resolve({"ollama_url": "off", **options}, ada, {"OPENAI_API_KEY": "sk-open", "GROQ_API_KEY": "sk-groq"})
+
+    found = brains.choose(asked)
+    told, _ = brains.senses("ada", found, asked.settings)
+    keys = {rule.name: rule.credential for rule in brains.rules("ada", found, asked.settings)}
+
+    assert ((told.model, told.rule) if told.rule else None) == eyes
+    if eyes is not None and eyes[1] == "vision-ada":
+        assert keys["vision-ada"] == "ada/VISION_KEY"
+        assert brains.secrets(found)["VISION_KEY"].startswith("sk-open")

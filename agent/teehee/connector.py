@@ -11,18 +11,20 @@ holds its platform's token, and neither keys nor memories nor a model.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from teehee.errors import ConfigError, Refused, TeeheeError, Unavailable
+from teehee.errors import ActionFailed, ConfigError, Refused, TeeheeError, Unavailable
 from teehee.log import get_logger
 from teehee.wire.messages import Effect, Event
 
 __all__ = [
-    "ConfigError", "Connector", "Effect", "Event", "Failed", "Later", "Office", "Posted", "Pressed", "Refused",
-    "Result", "Sent", "Settings", "Signal", "TeeheeError", "Unavailable", "Unknown", "get_logger",
+    "FILE_LIMIT", "ActionFailed", "ConfigError", "Connector", "Effect", "Event", "Failed", "Fetches", "Later", "Office",
+    "Posted", "Pressed", "Refused", "Result", "Sent", "Settings", "Signal", "TeeheeError", "Unavailable", "Unknown",
+    "get_logger",
 ]  # fmt: skip
 
 Json = Any
+FILE_LIMIT = 20_000_000  # bytes of a file that a mind may ask for
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,21 @@ class Connector(Protocol):
 
     async def settled(self, effect: Effect) -> None:
         """The outcome of an effect is on disk."""
+
+
+@runtime_checkable
+class Fetches(Protocol):
+    """What a connector has beside, when people can send files: the mind asks for what came with their messages.
+
+    Events name a file in Eliza's way: `content["attachments"]` is a list of objects with `id` (the platform's own),
+    `kind` (photo, voice, document …), `title` (the line in the text that stands for it), `name`, `mime` and `size`.
+    """
+
+    async def file(self, id: str) -> bytes:
+        """The file of this id, which an event named; no byte more than FILE_LIMIT is taken in.
+
+        Raises ActionFailed with the code `gone` or `too-large`, Unavailable while the platform is away.
+        """
 
 
 class Connect(Protocol):

@@ -44,9 +44,9 @@ def create_unique_uuid(agent_id: str, base: str) -> str:
     return agent_id if base == agent_id else string_to_uuid(f"{base}:{agent_id}")
 
 
-def message_id(agent_id: str, source: str, event: str) -> str:
-    """One agent's own id of a message, which is an event of some platform."""
-    return create_unique_uuid(agent_id, f"{source}-{event}")
+def message_id(agent_id: str, source: str, event: str, message: str = "") -> str:
+    """One agent's own id of a message: by the platform's own name of it, else by the event that told of it."""
+    return create_unique_uuid(agent_id, message or f"{source}-{event}")
 
 
 # -- 0.x: rooms and messages of a platform, by the strings its clients put together (client-telegram, client-direct)

@@ -152,6 +152,22 @@ def key_stays_home(url: Found | None, key: Found | None) -> bool:
     return bool(url and key and url[1].startswith("character ") and key[1].startswith("environment "))
 
 
+def seer(character: Character | None) -> Found | None:
+    """Who looks at pictures by 0.x's `imageVisionModelProvider`: that provider's usual model, if it can."""
+    named = character.extras.get("imageVisionModelProvider") if character is not None else None
+    known = providers.ENDPOINTS.get(providers.plain_provider(named)) if isinstance(named, str) else None
+    if known is None or not providers.sees(known.model):
+        return None
+    return f"{providers.plain_provider(str(named))}:{known.model}", "character imageVisionModelProvider"
+
+
+def beside(
+    setting: str, written: str, character: Character | None, environ: Mapping[str, str], notes: list[str]
+) -> Model | None:
+    """The model `provider:model` for something beside thinking; None when none is named, or it cannot be asked."""
+    return _asked(setting, written, character, environ, notes) if split(written)[0] else None
+
+
 def fallbacks(
     written: str, character: Character | None, environ: Mapping[str, str], notes: list[str]
 ) -> tuple[Model, ...]:
@@ -161,20 +177,28 @@ def fallbacks(
         if item in (CLASSIC, LOCAL):
             found.append(Model(LOCAL if item == LOCAL else "", "", ""))
             continue
-        provider, name = split(item)
-        if not provider:
-            notes.append(f"model_fallbacks: {item!r} names no provider known here (write it as openai:gpt-4o)")
-            continue
-        try:
-            asked = of_provider(provider, {"model": (name, "model_fallbacks") if name else None}, character, environ)
-        except Waits as waits:
-            notes.append(f"model_fallbacks: {item!r} waits for {waits}")
-            continue
-        url, model, key = asked["model_url"], asked["model"], asked["model_key"]
-        assert url is not None
-        assert model is not None
-        if key is not None and key_stays_home(url, key):
-            notes.append(f"model_fallbacks: {item!r} is left out: its URL is the character file's own word")
-            continue
-        found.append(Model(provider, str(url[0]), str(model[0]), str(key[0]) if key else "", item))
+        if (model := _asked("model_fallbacks", item, character, environ, notes)) is not None:
+            found.append(model)
     return tuple(found)
+
+
+def _asked(
+    setting: str, item: str, character: Character | None, environ: Mapping[str, str], notes: list[str]
+) -> Model | None:
+    """The model that `item` names as `provider:model`; None, and a note, when it cannot be asked."""
+    provider, name = split(item)
+    if not provider:
+        notes.append(f"{setting}: {item!r} names no provider known here (write it as openai:gpt-4o)")
+        return None
+    try:
+        asked = of_provider(provider, {"model": (name, setting) if name else None}, character, environ)
+    except Waits as waits:
+        notes.append(f"{setting}: {item!r} waits for {waits}")
+        return None
+    url, model, key = asked["model_url"], asked["model"], asked["model_key"]
+    assert url is not None
+    assert model is not None
+    if key is not None and key_stays_home(url, key):
+        notes.append(f"{setting}: {item!r} is left out: its URL is the character file's own word")
+        return None
+    return Model(provider, str(url[0]), str(model[0]), str(key[0]) if key else "", item)

@@ -7,7 +7,7 @@ then the default. Nobody else in teehee reads the environment.
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -22,11 +22,13 @@ from teehee.model_settings import (
     Found,
     Model,
     asked_for,
+    beside,
     completed,
     fallbacks,
     in_character,
     in_environment,
     key_stays_home,
+    seer,
 )
 
 Json = Any
@@ -63,6 +65,13 @@ class Settings(BaseModel):
     model_key: SecretStr = Field(SecretStr(""), description="key for the endpoint; kept in the vault, used by the gate")
     model_timeout: float = Field(60.0, gt=0, le=600, description="seconds a model call may take")
     model_fallbacks: str = Field("", description="who answers while the model does not: provider:model, local, classic")
+    vision_model: str = Field(
+        "",
+        description="who looks at photos: provider:model, a model of the same endpoint, or off; empty: who thinks",
+    )
+    transcription_model: str = Field(
+        "", description="who writes voice messages down: provider:model, or a model of the same endpoint; empty: nobody"
+    )
     langchain: bool = Field(False, description="speak through LangChain's client where the thin one would do as well")
     ollama_url: str = Field(
         "http://127.0.0.1:11434", description="where an Ollama is looked for when no model is named; off: nowhere"
@@ -163,6 +172,8 @@ ALIASES = {
     "model_url": ("OPENAI_BASE_URL",),
     "model": ("OPENAI_LARGE_MODEL", "LARGE_OPENAI_MODEL", "OPENAI_MODEL"),
     "model_key": ("OPENAI_API_KEY",),
+    "vision_model": ("OPENAI_IMAGE_DESCRIPTION_MODEL", "IMAGE_DESCRIPTION_MODEL"),
+    "transcription_model": ("OPENAI_TRANSCRIPTION_MODEL",),
     "temperature": ("TEXT_LARGE_TEMPERATURE", "DEFAULT_TEMPERATURE", "MODEL_TEMPERATURE"),
     "max_tokens": ("TEXT_LARGE_MAX_TOKENS", "DEFAULT_MAX_TOKENS", "MODEL_MAX_TOKEN"),
     "frequency_penalty": ("TEXT_LARGE_FREQUENCY_PENALTY", "DEFAULT_FREQUENCY_PENALTY", "MODEL_FREQ_PENALTY"),
@@ -176,6 +187,7 @@ IN_FILES = {
     "frequency_penalty": ("frequencyPenalty", "modelConfig.frequency_penalty", "defaultFrequencyPenalty"),
     "presence_penalty": ("presencePenalty", "modelConfig.presence_penalty", "defaultPresencePenalty"),
 }
+BESIDE = ("vision_model", "transcription_model")  # what a model does beside thinking
 STEERING = (
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
     "SSLKEYLOGFILE", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "LD_PRELOAD", "LD_LIBRARY_PATH", "OPENSSL_CONF",
@@ -221,6 +233,7 @@ class Effective:
     origins: Mapping[str, str]
     notes: tuple[str, ...] = ()
     fallbacks: tuple[Model, ...] = ()
+    beside: Mapping[str, Model] = field(default_factory=dict)  # by setting, those that name their own provider
 
 
 def resolve(
@@ -232,6 +245,7 @@ def resolve(
     provider = asked_for(first, character)
     found = {name: _look_up(name, options, character, environ, provider) for name in Settings.model_fields}
     notes: list[str] = []
+    found["vision_model"] = found["vision_model"] or seer(character)
     if character is not None:
         found |= completed(provider, found, character, environ, notes)
     _keep_keys_at_home(found, notes)
@@ -244,7 +258,12 @@ def resolve(
             "settings: " + "; ".join(problems), hint="`teehee config` shows where each comes from"
         ) from None
     asked = fallbacks(settings.model_fallbacks, character, environ, notes)
-    return Effective(settings, origins, tuple(notes), asked)
+    others = {
+        name: model
+        for name in BESIDE
+        if (model := beside(name, getattr(settings, name), character, environ, notes)) is not None
+    }
+    return Effective(settings, origins, tuple(notes), asked, others)
 
 
 def _look_up(

@@ -26,7 +26,7 @@ from teehee.connector import (
     Unavailable,
     get_logger,
 )
-from teehee_telegram import albums, commands, events, polling, progress, sending
+from teehee_telegram import albums, commands, events, files, polling, progress, sending
 from teehee_telegram import settings as settings_of
 from teehee_telegram.api import Api
 from teehee_telegram.autopost import AutoPoster
@@ -343,6 +343,11 @@ class TelegramConnector:
             if self.posts is not None:
                 self.posts.said(where.chat, now)
         return result
+
+    async def file(self, id: str) -> bytes:
+        if self.sender is None:
+            raise Unavailable("there is no bot just now", code="telegram-away")
+        return await files.fetched(self.sender.api, id)
 
     async def settled(self, effect: Effect) -> None:
         """Its outcome is on disk: now the last of somebody who is to be forgotten can go."""

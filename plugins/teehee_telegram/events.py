@@ -8,6 +8,7 @@ from typing import Any
 
 from teehee.connector import Event
 from teehee_telegram.inbound import Inbound, Me
+from teehee_telegram.media import line
 from teehee_telegram.updates import words
 
 Json = Any
@@ -68,14 +69,14 @@ def _content(inbound: Inbound) -> dict[str, Json]:
     if reply := inbound.reply_to:
         if not reply.is_external:
             told["inReplyTo"] = f"{inbound.chat.id}-{reply.message_id}"
-        if reply.sender and not reply.is_me and (said := reply.quote or reply.text):
+        if reply.sender and not reply.is_me:
             told["quote"] = {
                 "of": f"{SOURCE}:{reply.sender.id}",
                 "name": reply.sender.name,
-                "text": said[:QUOTED],
+                "text": (reply.quote or reply.text)[:QUOTED],
             }
     if files := [
-        {"id": one.file_id, "kind": one.kind, "name": one.name, "mime": one.mime, "size": one.size}
+        {"id": one.file_id, "kind": one.kind, "title": line(one), "name": one.name, "mime": one.mime, "size": one.size}
         for one in inbound.attachments
         if one.file_id
     ]:

@@ -16,9 +16,8 @@ async def chat(turn: Turn) -> str:
     if message.room_type != "DM":
         lines.append("Say nothing here that was told to you in private.")
     if isinstance(quote := message.content.get("quote"), dict):
-        lines.append(
-            f"{message.name} replies to what {quote.get('name') or 'somebody'} said: {quote.get('text', '')!r}"
-        )
+        who, said = quote.get("name") or "somebody", quote.get("text", "")
+        lines.append(f"{message.name} replies to {f'what {who} said: {said!r}' if said else f'a message of {who}'}")
     if isinstance(choice := message.content.get("choice"), dict):
         lines.append(f"{message.name} pressed the button {choice.get('label', '')!r} under a message of yours.")
     return "\n".join(lines)

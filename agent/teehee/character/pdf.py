@@ -50,15 +50,16 @@ WHOLE, PASSWORD, BROKEN, COSTLY, LONG = "whole", "password", "broken", "costly",
 LATE, KILLED = "late", "killed"  # what the machine did, not the PDF
 
 
-def extract(data: bytes) -> Extract:
-    """The text of the PDF in `data`; what is wrong with it is in `problem`. Waits `LIMITS.wait_seconds` at most."""
+def extract(data: bytes, limits: Limits | None = None) -> Extract:
+    """The text of the PDF in `data`; what is wrong with it is in `problem`. Waits `limits.wait_seconds` at most."""
+    limits = limits or LIMITS
     pypdf = importlib.util.find_spec("pypdf")
     if pypdf is None or pypdf.origin is None:
         return Extract(
             problem="needs pypdf, which is not installed; install it, or save this as .txt", is_lasting=False
         )
     library = Path(pypdf.origin).parents[1]
-    command = [sys.executable, "-I", "-S", str(Path(__file__).resolve()), str(library), json.dumps(asdict(LIMITS))]
+    command = [sys.executable, "-I", "-S", str(Path(__file__).resolve()), str(library), json.dumps(asdict(limits))]
     with open(os.memfd_create("pages"), "w+b") as answer:  # a pipe would let the child fill our memory
         try:
             code = subprocess.run(
@@ -69,7 +70,7 @@ def extract(data: bytes) -> Extract:
                 env={},
                 cwd="/",
                 start_new_session=True,
-                timeout=LIMITS.wait_seconds,
+                timeout=limits.wait_seconds,
                 check=False,
             ).returncode
             end = COSTLY if code == -signal.SIGXCPU else KILLED if code < 0 else BROKEN
@@ -80,10 +81,10 @@ def extract(data: bytes) -> Extract:
                 problem=f"was not read, no process could be started ({error.strerror}); start again", is_lasting=False
             )
         answer.seek(0)
-        return _understood(answer.read(LIMITS.answer_bytes), end)
+        return _understood(answer.read(limits.answer_bytes), end, limits)
 
 
-def _understood(answer: bytes, end: str) -> Extract:
+def _understood(answer: bytes, end: str, limits: Limits) -> Extract:
     """What the child said; `end` is how it came to an end, in case it does not say so itself."""
     pages: list[str] = []
     unread = 0
@@ -97,12 +98,11 @@ def _understood(answer: bytes, end: str) -> Extract:
         elif isinstance(said, dict):
             end, unread = str(said.get("end")), int(said.get("unread", 0))
     has_text = any(page.strip() for page in pages)
-    return Extract(
-        tuple(pages) if has_text else (), _problem(end, len(pages), unread, has_text), end not in (LATE, KILLED)
-    )
+    problem = _problem(end, len(pages), unread, limits, has_text=has_text)
+    return Extract(tuple(pages) if has_text else (), problem, end not in (LATE, KILLED))
 
 
-def _problem(end: str, pages: int, unread: int, has_text: bool) -> str:
+def _problem(end: str, pages: int, unread: int, limits: Limits, *, has_text: bool) -> str:
     if end == PASSWORD:
         return "opens with a password only; save it without one"
     if has_text and end != WHOLE:
@@ -111,10 +111,10 @@ def _problem(end: str, pages: int, unread: int, has_text: bool) -> str:
     if has_text:
         return f"was read without {unread} of its {pages} pages, which are broken; save it anew" if unread else ""
     if end == COSTLY:
-        memory = LIMITS.memory_bytes >> 20
-        return f"takes more than {LIMITS.cpu_seconds} s or {memory} MB to read; split it, or save it as .txt"
+        memory = limits.memory_bytes >> 20
+        return f"takes more than {limits.cpu_seconds} s or {memory} MB to read; split it, or save it as .txt"
     if end == LATE:
-        return f"was not read within {LIMITS.wait_seconds:g} s; start again, split it, or save it as .txt"
+        return f"was not read within {limits.wait_seconds:g} s; start again, split it, or save it as .txt"
     if end == KILLED:
         return "was not read, as the process reading it was killed; start again, split it, or save it as .txt"
     if end == BROKEN or unread:

@@ -3,6 +3,7 @@
 Endpoints and default models as of elizaOS core 0.25.9 (`models.ts`), where they still stand.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -54,6 +55,19 @@ ENDPOINTS: Mapping[str, Provider] = {
     "lmstudio": Provider("http://127.0.0.1:1234/v1"),
 }
 SPELLINGS = {"xai": "grok", "gemini": "google", "google_genai": "google", "claude": "anthropic", "gpt4": "openai"}
+
+
+# Models that are known to take pictures, by how their names begin or what stands in them; others are sent none.
+SEE = re.compile(
+    r"^(chatgpt-4o|gpt-4o(?!-(audio|realtime|transcribe|search|mini-(audio|realtime|transcribe|search|tts)))|gpt-4\.1"
+    r"|gpt-4-turbo(?!-preview)|gpt-5(?!.*codex)|o1(?!-(mini|preview))|o3(?!-mini)|o4-mini|claude-3|claude-.*-4"
+    r"|gemini-|grok-4|pixtral|llava|bakllava|moondream|minicpm-v|llama-?4)|vision|(?<![a-z])vl(?![a-z])"
+)
+
+
+def sees(model: str) -> bool:
+    """Is a model of this name known to look at pictures?"""
+    return SEE.search(model.lower().rpartition("/")[2]) is not None
 
 
 def plain_provider(written: str) -> str:

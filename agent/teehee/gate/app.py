@@ -20,6 +20,7 @@ from teehee.gate.connectors.terminal import TerminalConnector
 from teehee.gate.conversation import Conversation, made_of
 from teehee.gate.doorway import Doorway
 from teehee.gate.egress import Egress
+from teehee.gate.files import Door, Files
 from teehee.gate.health import Health
 from teehee.gate.mailroom import Mailroom, parse_due
 from teehee.gate.metrics import Counts
@@ -67,8 +68,9 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
         credentials = await _credentials(vault, settings.egress)
         url = f"http://{_shown_host(settings.host)}:{world.getsockname()[1]}"
         faces = {face.slug: face for face in settings.faces}
-        note, erase = (None, None) if spend is None else (spend.note, spend.forget)
-        doorway = Doorway(vault, mind, frozenset(face.agent for face in settings.faces), note, erase, counts)
+        files = Files()
+        keep = (files,) if spend is None else (spend, files)
+        doorway = Doorway(vault, mind, frozenset(face.agent for face in settings.faces), keep, counts)
         conversation = Conversation(doorway, mailroom, mind, faces)
         alarms = Alarms(life.tell)
         methods = TerminalConnector(
@@ -89,9 +91,12 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
         site = routes(api, page, About(conversation, api, public), evidence, signals, status, hooks, owner)
         guarded = Access(site, settings.access_token) if settings.access_token else site
         await stack.enter_async_context(_listen(SameSite(guarded, hosts), world))
-        for way, rules in _ways_out(settings).items():
-            await _let_out(stack, way, Egress(rules, credentials, spend, counts))
-        offices = _offices(settings, doorway, mailroom, public, alarms, hooks)
+        for way, agents in _ways_out(settings).items():
+            rules = tuple(rule for rule in settings.egress if rule.agent in agents)
+            egress = await _opened(stack, Egress(rules, credentials, spend, counts))
+            stack.callback(way.unlink, missing_ok=True)
+            await stack.enter_async_context(_listen(Door(files, agents, egress), paths.bind(way)))
+        offices = _offices(settings, doorway, mailroom, public, alarms, hooks, files)
         life.ready(url=url)
         await stack.enter_async_context(running(settings.connectors, offices, counts))
         await life.draining.wait()
@@ -103,14 +108,20 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
 
 
 def _offices(
-    settings: boot.GateBoot, doorway: Doorway, mailroom: Mailroom, public: Client, alarms: Alarms, hooks: Hooks
+    settings: boot.GateBoot,
+    doorway: Doorway,
+    mailroom: Mailroom,
+    public: Client,
+    alarms: Alarms,
+    hooks: Hooks,
+    files: Files,
 ) -> Callable[[boot.ConnectorBoot], GateOffice]:
     """Makes the office of a connector."""
     faces = {face.agent: face for face in settings.faces}
 
     def office(of: boot.ConnectorBoot) -> GateOffice:
         face, shown = faces[of.agent], (settings.trust, settings.public_url)
-        return GateOffice(face, of.plugin, doorway, mailroom, public, alarms.tell, hooks.posted, shown)
+        return GateOffice(face, of.plugin, doorway, mailroom, public, alarms.tell, hooks.posted, shown, files)
 
     return office
 
@@ -132,24 +143,19 @@ def _to_mind(settings: boot.GateBoot, hear: Notify) -> Client:
     return minds.Minds(links)
 
 
-def _ways_out(settings: boot.GateBoot) -> dict[Path, tuple[boot.EgressRule, ...]]:
-    """The rules by the socket they hold at: a mind of one agent has that agent's alone."""
+def _ways_out(settings: boot.GateBoot) -> dict[Path, frozenset[str]]:
+    """The agents by the socket of their mind: what it may ask there is theirs alone."""
     folder = Path(settings.sockets)
+    agents = [face.agent for face in settings.faces]
     if not settings.isolated:
-        return {paths.socket_in(folder, "gate"): settings.egress}
-    return {
-        paths.socket_in(paths.of_mind(folder, face.agent), "gate"): tuple(
-            rule for rule in settings.egress if rule.agent == face.agent
-        )
-        for face in settings.faces
-    }
+        return {paths.socket_in(folder, "gate"): frozenset(agents)}
+    return {paths.socket_in(paths.of_mind(folder, agent), "gate"): frozenset({agent}) for agent in agents}
 
 
-async def _let_out(stack: contextlib.AsyncExitStack, way: Path, egress: Egress) -> None:
+async def _opened(stack: contextlib.AsyncExitStack, egress: Egress) -> Egress:
     await egress.open()
     stack.push_async_callback(egress.close)
-    stack.callback(way.unlink, missing_ok=True)
-    await stack.enter_async_context(_listen(egress, paths.bind(way)))
+    return egress
 
 
 def _spend(stack: contextlib.AsyncExitStack, settings: boot.GateBoot, life: child.Life) -> Spend | None:

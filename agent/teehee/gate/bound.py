@@ -5,12 +5,16 @@ thing here and another at the provider.
 """
 
 import json
+import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import Any
 from urllib.parse import urlsplit
 
-from teehee.gate.usage import ANTHROPIC, OLLAMA, OPENAI, Usage
+from teehee.gate import sound
+from teehee.gate.usage import ANTHROPIC, OLLAMA, OPENAI, SOUND, Usage
 from teehee.wire.boot import EgressRule, Price
 
 Json = Any
@@ -40,7 +44,8 @@ FIELDS = {
 TELLS_ANYWAY = frozenset({"api.mistral.ai"})  # tells usage unasked, and takes no field it does not know
 TEXTS = frozenset({"text", "tool_use", "tool_result", "thinking", "redacted_thinking"})
 IMAGES = frozenset({"image", "image_url"})
-IMAGE_TOKENS = 8_000  # more than any provider takes for one
+IMAGE_TOKENS = 50_000  # more than any provider takes for one: gpt-4o-mini up to 48,169
+PICTURE = re.compile(r"(data:image/(?:jpeg|png|gif|webp);base64,)?[A-Za-z0-9+/]*={0,2}", re.ASCII)
 FRAME_TOKENS = 64  # what a provider puts around a prompt
 TOOLS_TOKENS = 1_024  # and around tools
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
@@ -58,11 +63,14 @@ class Bounded:
     wire: str
     price: Price
     most: Usage
+    kind: str = ""  # the body's type, where the mind's own word for it does not count
 
 
 def bounded(rule: EgressRule, path: str, body: bytes) -> Bounded:
     """The request under its bound. Raises Unbounded."""
     wire = next((wire for end, wire in WIRES.items() if path.endswith(end)), "")
+    if path.endswith("/audio/transcriptions"):
+        return _spoken(rule.prices[0], body)
     if not wire:
         return _unread(rule, path, body)
     asked = _read(body)
@@ -73,7 +81,7 @@ def bounded(rule: EgressRule, path: str, body: bytes) -> Bounded:
     price = next((price for price in rule.prices if price.model == asked.get("model")), None)
     if price is None:
         raise Unbounded(f"model {str(asked.get('model'))[:64]!r} is not one of this agent's")
-    images = sum(_parts(asked))
+    pictures = list(_parts(asked))
     completion = 0 if path.endswith(EMBEDDINGS) else _limited(wire, asked, rule.max_tokens)
     if wire == OPENAI and asked.get("stream") and urlsplit(rule.base_url).hostname not in TELLS_ANYWAY:
         asked["stream_options"] = {"include_usage": True}
@@ -81,10 +89,33 @@ def bounded(rule: EgressRule, path: str, body: bytes) -> Bounded:
         data = _encode(asked).encode("utf-8", "replace")
     except (ValueError, RecursionError):
         raise Unbounded("the request holds what is no JSON") from None
-    # A token is a byte at least, and JSON only adds to the bytes of its texts.
-    prompt = len(data) + FRAME_TOKENS + images * IMAGE_TOKENS + (TOOLS_TOKENS if asked.get("tools") else 0)
+    # A token is a byte at least, and JSON only adds to the bytes of its texts. Those of a picture are no text.
+    prompt = (
+        len(data)
+        - sum(pictures)
+        + FRAME_TOKENS
+        + len(pictures) * IMAGE_TOKENS
+        + (TOOLS_TOKENS if asked.get("tools") else 0)
+    )
     most = Usage(0, completion, 0, prompt) if price.written > price.prompt else Usage(prompt, completion)
     return Bounded(data, wire, price, most)
+
+
+def _spoken(price: Price, recording: bytes) -> Bounded:
+    """A recording to be written down: the form it goes out in is made here, its length counted frame by frame."""
+    try:
+        length = sound.seconds(recording)
+    except ValueError as error:
+        raise Unbounded(f"the recording is not Ogg Opus: {error}") from None
+    mark = token_hex(16)
+    fields = {"model": price.model, "response_format": "json"}
+    parts = [f'--{mark}\r\ncontent-disposition: form-data; name="{n}"\r\n\r\n{v}\r\n' for n, v in fields.items()]
+    parts.append(
+        f'--{mark}\r\ncontent-disposition: form-data; name="file"; filename="voice.ogg"\r\n'
+        "content-type: audio/ogg\r\n\r\n"
+    )
+    body = "".join(parts).encode() + recording + f"\r\n--{mark}--\r\n".encode()
+    return Bounded(body, SOUND, price, Usage(math.ceil(length)), f"multipart/form-data; boundary={mark}")
 
 
 def _unread(rule: EgressRule, path: str, body: bytes) -> Bounded:
@@ -124,7 +155,7 @@ def _limited(wire: str, asked: dict[str, Json], most: int) -> int:
 
 
 def _parts(asked: Mapping[str, Json]) -> Iterable[int]:
-    """Looks at every part of the prompt: 1 for an image, 0 for text. Raises Unbounded for anything else."""
+    """Looks at every part of the prompt: the bytes of each image in it. Raises Unbounded for what is no text either."""
     for tool in _list(asked.get("tools")):
         if not isinstance(tool, dict) or tool.get("type", "function") not in ("function", "custom"):
             raise Unbounded("tools: only an agent's own may be named")
@@ -134,7 +165,7 @@ def _parts(asked: Mapping[str, Json]) -> Iterable[int]:
         yield from _of_content(holder)
     for message in messages:
         if isinstance(message, dict):
-            yield len(_list(message.get("images")))
+            yield from map(_bytes, _list(message.get("images")))
 
 
 def _of_content(content: Json) -> Iterable[int]:
@@ -143,11 +174,24 @@ def _of_content(content: Json) -> Iterable[int]:
             continue
         kind = part.get("type") if isinstance(part, dict) else None
         if kind in IMAGES:
-            yield 1
+            yield _bytes(_data(part))
         elif kind not in TEXTS:
             raise Unbounded(f"a part of type {str(kind)[:32]!r} has no bound here")
         _check_cache(part)
         yield from _of_content(part.get("content"))
+
+
+def _data(part: Mapping[str, Json]) -> Json:
+    """What an image's part holds it in: OpenAI's `image_url.url`, Anthropic's `source.data`."""
+    for holder, name in (("image_url", "url"), ("source", "data")):
+        if isinstance(inner := part.get(holder), dict):
+            return inner.get(name)
+    return None
+
+
+def _bytes(picture: Json) -> int:
+    """The bytes of a picture that came along; 0 for one that is elsewhere, or whatever else it is."""
+    return len(picture) if isinstance(picture, str) and PICTURE.fullmatch(picture) else 0
 
 
 def _check_cache(part: Mapping[str, Json]) -> None:

@@ -3,8 +3,8 @@
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from teehee.errors import ConfigError, Unavailable
 from teehee.gate.metrics import Counts
@@ -18,10 +18,18 @@ ARRIVAL_SECONDS = 0.02
 log = get_logger()
 
 
+class Keeps(Protocol):
+    """Somebody in the gate who remembers whose an event was."""
+
+    def note(self, event: Event) -> None: ...
+
+    def forget(self, agent: str, principal: str) -> None: ...
+
+
 class Doorway:
     """Hands an inbound event to vault and mind at the same time and waits for both commits.
 
-    `note` is told of each before the mind is.
+    Those who `keep` something of it are told of each before the mind is, and of everybody who is forgotten.
     """
 
     def __init__(
@@ -29,12 +37,10 @@ class Doorway:
         vault: Client,
         mind: Client,
         agents: frozenset[str],
-        note: Callable[[Event], None] | None = None,
-        erase: Callable[[str, str], None] | None = None,
+        keep: Sequence[Keeps] = (),
         counts: Counts | None = None,
     ) -> None:
-        self.note = note
-        self.erase = erase
+        self.keep = keep
         self.vault = vault
         self.mind = mind
         self.agents = agents
@@ -77,16 +83,16 @@ class Doorway:
                 await asyncio.sleep(ARRIVAL_SECONDS)  # an event in the air is taken down with the rest
             who = {"agent": agent, "principal": principal}
             await self.mind.call("person.forget", who)
-            if self.erase is not None:
-                self.erase(agent, principal)
+            for keeper in self.keep:
+                keeper.forget(agent, principal)
             return await self.vault.call("person.forget", who)
         finally:
             self._leaving.discard(person)
 
     async def _keep(self, event: Event) -> bool:
         failpoints.hit("gate.event.received")
-        if self.note is not None:
-            self.note(event)
+        for keeper in self.keep:
+            keeper.note(event)
         fresh = self.counts.came(event.agent, event.source, event.event)
         witness = {
             "agent": event.agent,

@@ -140,6 +140,8 @@ class Egress:
 
         assert self.session is not None
         headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"] if k in FORWARDED}
+        if call.kind:
+            headers["content-type"] = call.kind
         if key := self.credentials.get(rule.name):
             headers |= SCHEMES[rule.scheme](key)
         url = rule.base_url.rstrip("/") + rest

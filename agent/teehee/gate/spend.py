@@ -179,7 +179,7 @@ class Spend:
 
     def note(self, event: Event) -> None:
         """A message came in here: calls for it are on its sender's and its room's account. The first telling counts."""
-        key = (event.agent, ids.message_id(event.agent, event.source, event.event))
+        key = (event.agent, ids.message_id(event.agent, event.source, event.event, event.message))
         if event.agent not in self.purses or key in self._messages:
             return
         self._messages[key] = (event.principal, event.room)

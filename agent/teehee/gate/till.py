@@ -18,9 +18,15 @@ class Call:
     """
 
     def __init__(
-        self, body: bytes, spend: Spend | None = None, held: Reservation | None = None, wire: str = ""
+        self,
+        body: bytes,
+        spend: Spend | None = None,
+        held: Reservation | None = None,
+        wire: str = "",
+        kind: str = "",
     ) -> None:
         self.body = body
+        self.kind = kind
         self.spend = spend
         self.held = held
         self.wire = wire
@@ -73,4 +79,4 @@ def opened(spend: Spend | None, rule: EgressRule, path: str, message: str, body:
     if spend is None or not rule.prices:
         return Call(body)
     asked = bounded(rule, path, body)
-    return Call(asked.body, spend, spend.reserve(rule.agent, message, asked), asked.wire)
+    return Call(asked.body, spend, spend.reserve(rule.agent, message, asked), asked.wire, asked.kind)

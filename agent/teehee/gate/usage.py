@@ -1,6 +1,7 @@
 """What a model's answer says it used, read from the three wire formats while the answer passes through."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ Json = Any
 TELLING = re.compile(rb'"usage"|eval_count"|"message_stop"')  # in every line that matters
 TOKENS_LIMIT = 1 << 40  # a provider that says more is not believed
 OPENAI, ANTHROPIC, OLLAMA = "openai", "anthropic", "ollama"
+SOUND = "sound"  # a second counts as a token
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,8 @@ def _of_answer(wire: str, value: Json) -> Usage | None:
         return None
     if wire == OLLAMA:
         return _of_ollama(value)
+    if wire == SOUND:
+        return _of_sound(value.get("usage"))
     return _of_anthropic(value.get("usage")) if wire == ANTHROPIC else _of_openai(value.get("usage"))
 
 
@@ -135,6 +139,14 @@ def _of_ollama(told: Mapping[str, Json]) -> Usage | None:
     if None in counts or not ("eval_count" in told or "embeddings" in told):
         return None
     return Usage(*(count or 0 for count in counts))
+
+
+def _of_sound(told: Json) -> Usage | None:
+    """A transcription: some tell the seconds they listened to."""
+    heard = told.get("seconds") if isinstance(told, dict) else None
+    if not isinstance(heard, int | float) or isinstance(heard, bool) or not 0 <= heard <= TOKENS_LIMIT:
+        return None
+    return Usage(math.ceil(heard))
 
 
 def _count(told: Mapping[str, Json], name: str, absent: int | None = None) -> int | None:

@@ -42,6 +42,8 @@ class Agent:
     plugins: tuple[str, ...] = ()
     model: Mapping[str, Json] = field(default_factory=dict)  # which one, and its settings
     verbs: Mapping[str, tuple[Verb, ...]] = field(default_factory=dict)  # by the source of what they answer
+    eyes: models.Completes | None = None  # who looks at photos
+    ears: models.Transcribes | None = None  # who writes voice messages down
 
     def answering(self, source: str) -> tuple[Verb, ...]:
         """The verbs that may answer an event of this source; the first says words."""
@@ -79,6 +81,8 @@ async def open_agent(
             plugins=tuple(p.name for p in loaded.plugins),
             model=models.described(booted, offered),
             verbs=_verbs(loaded.plugins),
+            eyes=models.looking(booted, character, connect),
+            ears=models.listening(booted, character, connect),
         )
         for plugin in loaded.plugins:
             await _start_services(plugin, agent, stack)

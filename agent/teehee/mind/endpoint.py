@@ -33,6 +33,7 @@ class Endpoint:
     def __init__(self, session: aiohttp.ClientSession, brain: boot.Brain) -> None:
         self.session = session
         self.url = yarl.URL(f"http://gate/egress/{brain.rule}/chat/completions")
+        self.hearing = yarl.URL(f"http://gate/egress/{brain.rule}/audio/transcriptions")
         self.asked: dict[str, Json] = {
             "model": brain.model,
             "stream": True,
@@ -43,14 +44,29 @@ class Endpoint:
         self.asked |= {name: value for name, value in shunned.items() if value}
 
     async def answer(self, turn: Turn, stable: State, fresh: State, reason: str, hear: Hear) -> str:
-        chat = prompt.compose(turn, stable, fresh, reason)
+        return await self.complete(prompt.compose(turn, stable, fresh, reason), turn.message.id, hear)
+
+    async def complete(self, chat: prompt.Chat, about: str, hear: Hear) -> str:
+        """What follows on `chat`, asked on behalf of the message `about`."""
         while True:
             asked = self.asked
             try:
-                return await self._ask({**asked, "messages": chat}, turn.message.id, hear)
+                return await self._ask({**asked, "messages": chat}, about, hear)
             except ActionFailed as refused:
                 if self.asked == asked and not self._gives_way(str(refused)):
                     raise
+
+    async def transcribe(self, recording: bytes, about: str) -> str:
+        """What is said in an Ogg Opus recording; the gate makes the form of it that providers take."""
+        headers = {"content-type": "audio/ogg", "accept": "application/json", ABOUT: about}
+        try:
+            async with self.session.post(self.hearing, data=recording, headers=headers) as answer:
+                await _check(answer)
+                value = json.loads(await _read(answer))
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            told = f"the transcription broke off: {type(error).__name__}"
+            raise Unavailable(told, code="model-down", retry_after=2.0) from None
+        return str(value.get("text", "")) if isinstance(value, dict) else ""
 
     async def _ask(self, asked: dict[str, Json], about: str, hear: Hear) -> str:
         data = _encode(asked).encode()

@@ -10,7 +10,7 @@ from typing import Any
 from teehee import ids
 from teehee.errors import AskAgain, Unavailable
 from teehee.log import get_logger
-from teehee.mind import notes, overheard, respond, saying, why
+from teehee.mind import attached, notes, overheard, respond, saying, why
 from teehee.mind import replay as replays
 from teehee.mind import turn as turns
 from teehee.mind.afterwards import Afterwards
@@ -277,7 +277,8 @@ class Inbox:
         message = turns.message_of(row.event)
         if row.event.kind == SCHEDULE:
             return self._unmark(row)
-        self.desk.recent.add(message.room_id, message.agent_id, Spoken(message.name, message.text, own=False))
+        said = attached.later(row.event.text, row.event.content)
+        self.desk.recent.add(message.room_id, message.agent_id, Spoken(message.name, said, own=False))
         self._unmark(row)
 
     def _unmark(self, row: Row) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from teehee.mind import actions, failures, prompt, respond
 from teehee.plugin import Action, Character, ModelHandler, State, Turn
@@ -26,6 +26,20 @@ class Brain(Protocol):
     """
 
     async def answer(self, turn: Turn, stable: State, fresh: State, reason: str, hear: Hear) -> str: ...
+
+
+@runtime_checkable
+class Completes(Protocol):
+    """Goes on with a chat, pictures in it too, on behalf of a message; raises what a brain raises."""
+
+    async def complete(self, chat: prompt.Chat, about: str, hear: Hear, /) -> str: ...
+
+
+@runtime_checkable
+class Transcribes(Protocol):
+    """Writes down what is said in an Ogg Opus recording; raises what a brain raises."""
+
+    async def transcribe(self, recording: bytes, about: str) -> str: ...
 
 
 class Classic:
@@ -60,7 +74,7 @@ Connect = Callable[[boot.Brain, Character, Sequence[Action]], Brain]
 @asynccontextmanager
 async def endpoints(sockets: Path, agents: Sequence[boot.MindAgent]) -> AsyncIterator[Connect]:
     """Makes the brains an agent is given; what none of them needs is not loaded."""
-    given = [brain for agent in agents for brain in (agent.brain, *agent.fallbacks)]
+    given = [brain for agent in agents for brain in (agent.brain, *agent.fallbacks, agent.eyes, agent.ears)]
     wanted = [brain for brain in given if brain.rule]
     async with AsyncExitStack() as stack:
         makers: dict[bool, Callable[[boot.Brain], Brain]] = {}  # by whether LangChain is to be the client
@@ -115,6 +129,18 @@ def choose(
         chosen = connect(brain, character, able) if brain.rule or brain.weights else Classic(character)
         members.append(Member(brain.model or "classic", chosen, patience(brain)))
     return Failover(members)
+
+
+def looking(agent: boot.MindAgent, character: Character, connect: Connect) -> Completes | None:
+    """Who looks at photos for an agent; None when nobody does."""
+    eyes = connect(agent.eyes, character, ()) if agent.eyes.rule else None
+    return eyes if isinstance(eyes, Completes) else None
+
+
+def listening(agent: boot.MindAgent, character: Character, connect: Connect) -> Transcribes | None:
+    """Who writes voice messages down for an agent; None when nobody does."""
+    ears = connect(agent.ears, character, ()) if agent.ears.rule else None
+    return ears if isinstance(ears, Transcribes) else None
 
 
 def patience(brain: boot.Brain) -> float:

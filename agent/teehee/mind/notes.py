@@ -13,6 +13,7 @@ from teehee.store.turn_records import Place
 Json = Any
 READS_KEPT = 64  # of one turn; ids of one read
 ASKED, CONSULTED, AGAIN = "first", "consult", "again"  # why the model was called
+LOOKED, HEARD = "look", "hear"  # or another one was
 
 
 def now_ms() -> int:

@@ -32,8 +32,11 @@ class Provider:
         self.opening = asyncio.ensure_future(asyncio.to_thread(_open, brain, way))
 
     async def answer(self, turn: Turn, stable: State, fresh: State, reason: str, hear: Hear) -> str:
-        chat = prompt.compose(turn, stable, fresh, reason)
-        about.set(turn.message.id)
+        return await self.complete(prompt.compose(turn, stable, fresh, reason), turn.message.id, hear)
+
+    async def complete(self, chat: prompt.Chat, message: str, hear: Hear) -> str:
+        """What follows on `chat`, asked on behalf of `message`."""
+        about.set(message)
         model = await asyncio.shield(self.opening)
         try:
             return await self._listen(model, chat, hear)

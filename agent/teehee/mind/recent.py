@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Iterable
 
+from teehee.mind import attached
 from teehee.plugin import Spoken
 from teehee.store.mind_store import MindStore
 
@@ -46,7 +47,11 @@ class Recent:
         latest = self.store.latest(room_id, "messages", LONGEST + len(self.waiting))
         past = [memory for memory in reversed(latest) if memory.id not in self.waiting]
         lines = [
-            Spoken(str(m.content.get("name", "")), str(m.content.get("text", "")), m.entity_id == agent_id)
+            Spoken(
+                str(m.content.get("name", "")),
+                attached.later(str(m.content.get("text", "")), m.content),
+                m.entity_id == agent_id,
+            )
             for m in past
         ]
         return _Ring(lines, self.store.count(room_id, "messages") - (len(latest) - len(past)))

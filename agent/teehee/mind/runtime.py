@@ -13,6 +13,7 @@ from teehee.log import configure, get_logger
 from teehee.mind import models
 from teehee.mind.afterwards import Afterwards
 from teehee.mind.agent import Agent, open_agent
+from teehee.mind.files import GateFiles
 from teehee.mind.inbox import Inbox
 from teehee.mind.recent import Recent
 from teehee.mind.retention import keep_house
@@ -53,7 +54,7 @@ async def serve(settings: boot.MindBoot, life: child.Life) -> None:
             await afterwards.catch_up(link)
 
         vault = Client(paths.socket_in(sockets, "vault-mind"), on_connect=catch_up, on_notify=hear)
-        desk = Desk(store, Recent(store), vault)
+        desk = Desk(store, Recent(store), vault, GateFiles(sockets))
         afterwards = Afterwards(desk, agents)
         stack.push_async_callback(afterwards.close)
         await stack.enter_async_context(vault)

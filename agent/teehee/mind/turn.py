@@ -1,6 +1,7 @@
 """One turn, from an accepted event to a committed intent: the only file that calls the steps in order.
 
-inbox row -> state -> decide (journaled) -> actions -> last-mile check -> vault.submit -> remember on outcome
+inbox row -> attachments -> state -> decide (journaled) -> actions -> last-mile check -> vault.submit -> remember on
+outcome
 """
 
 import asyncio
@@ -14,8 +15,9 @@ from functools import lru_cache, partial
 from teehee import ids, lastmile
 from teehee.errors import ActionFailed, AskAgain, Refused, Unavailable
 from teehee.log import get_logger
-from teehee.mind import actions, draft, models, notes, prompt, respond, saying
+from teehee.mind import actions, attached, attachments, draft, models, notes, prompt, respond, saying
 from teehee.mind.agent import Agent
+from teehee.mind.files import Files
 from teehee.mind.memory import RoomMemory
 from teehee.mind.recent import Recent
 from teehee.mind.record import Recorder, effect_facts
@@ -44,6 +46,7 @@ class Desk:
     store: MindStore
     recent: Recent
     vault: Client
+    files: Files | None = None
     records: Recorder = field(default_factory=Recorder)
 
 
@@ -53,10 +56,13 @@ async def run(desk: Desk, agent: Agent, row: Row, show: draft.Show = draft.unsee
     Raises Ending when nothing is to be said, Unavailable when the model or the vault is away and the row
     should be tried again.
     """
-    turn = begin(desk, agent, row.event)
     if known := await _committed(desk, row.event):
         return known
-    with notes.taken(desk.records.begin(row, turn.message)):
+    message = message_of(row.event)
+    with notes.taken(desk.records.begin(row, message)):
+        if row.answer is None:
+            await attachments.read(desk.files, desk.store, agent, row, message)
+        turn = begin(desk, agent, row.event)
         parts = await decided(agent, turn, row.answer, partial(_journal, desk, agent, row), show)
         return await _submit(desk, row.event, parts)
 
@@ -96,11 +102,11 @@ def message_of(event: Event) -> Message:
     """The event under Eliza's ids."""
     room_id = ids.create_unique_uuid(event.agent, ids.platform_base(event.room))
     return Message(
-        id=ids.create_unique_uuid(event.agent, event.message or f"{event.source}-{event.event}"),
+        id=ids.message_id(event.agent, event.source, event.event, event.message),
         entity_id=ids.create_unique_uuid(event.agent, ids.platform_base(event.principal)),
         room_id=room_id,
         agent_id=event.agent,
-        text=event.text,
+        text=attached.words(event.text, event.content),
         name=event.name or "someone",
         source=event.source,
         room_type=event.room_type,

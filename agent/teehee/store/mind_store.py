@@ -180,6 +180,36 @@ class MindStore:
             (text, agent, source, message),
         )
 
+    def memory(self, id: str) -> Memory | None:
+        """One memory; None when it is not kept, or not any more."""
+        row = self.db.execute(
+            "SELECT id, type, created_at, content, entity_id, agent_id, room_id FROM memories WHERE id=?", (id,)
+        ).fetchone()
+        if row is None:
+            return None
+        memory, kind, at, content, entity, agent, room = row
+        return Memory(memory, kind, at, json.loads(content), entity, agent, room)
+
+    def attach(self, memory: str, seq: int, things: Sequence[Mapping[str, Json]]) -> None:
+        """What was read of the things attached to a message: in its memory and in the inbox."""
+        told = self._attach(memory, things)
+        update = "UPDATE inbox SET body=json_set(body, '$.content.attachments', json(?)) WHERE seq=?"
+        self.db.execute(update, (told, seq))
+
+    def attach_quoted(self, memory: str, seq: int, of: str, things: Sequence[Mapping[str, Json]]) -> None:
+        """The same of the message that the inbox's quotes; nothing when its author was forgotten meanwhile."""
+        self.db.execute(
+            "UPDATE inbox SET body=json_set(body, '$.content.quote.attachments', json(?))"
+            " WHERE seq=? AND json_extract(body, '$.content.quote.of')=?",
+            (self._attach(memory, things), seq, of),
+        )
+
+    def _attach(self, memory: str, things: Sequence[Mapping[str, Json]]) -> str:
+        told = json.dumps([dict(one) for one in things], ensure_ascii=False)
+        update = "UPDATE memories SET content=json_set(content, '$.attachments', json(?)) WHERE id=?"
+        self.db.execute(update, (told, memory))
+        return told
+
     def move(self, old: str, new: str, channel: str) -> None:
         """A room goes on under another id."""
         self.db.execute("UPDATE OR IGNORE rooms SET id=?, channel_id=? WHERE id=?", (new, channel, old))

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
+from teehee.character.providers import sees
 from teehee.errors import ConfigError
 from teehee.model_settings import CLASSIC, LOCAL, Model
 from teehee.settings import Effective, Settings
@@ -22,6 +23,7 @@ EXTRAS = ("openai", "anthropic", "ollama")
 BETTER = "for a better one: start Ollama, or name one with --model-url URL --model NAME (docs/models.md)"
 WARMING = "it warms up in the background, and until then the classic brain answers"
 ENGINE = "xllamacpp"
+OFF = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Choice:
     langchain: bool = False
     found: bool = False
     notes: tuple[str, ...] = ()
+    eyes: Model | None = None  # who looks at photos
+    ears: Model | None = None  # who writes voice messages down
 
     @property
     def shown(self) -> str:
@@ -55,15 +59,59 @@ class Choice:
         return "ollama" if model.provider == "ollama" else model.wire
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A model that is asked over a network: its egress rule's name, its key's name in the vault, what may be asked."""
+
+    rule: str
+    secret: str
+    model: Model
+    paths: tuple[str, ...] = ()  # empty: as its client asks
+
+
+def ways(slug: str, choice: Choice) -> list[Way]:
+    """The models of an agent that are elsewhere."""
+    found = [Way(rule_name(slug, n), key_name(n), model) for n, model in enumerate(choice.models) if model.url]
+    if choice.eyes is not None and choice.eyes != choice.models[0]:
+        found.append(Way(f"vision-{slug}", "VISION_KEY", choice.eyes))
+    if choice.ears is not None:
+        found.append(Way(f"hearing-{slug}", "HEARING_KEY", choice.ears, ("/audio/transcriptions",)))
+    return found
+
+
 def choose(effective: Effective) -> Choice:
     """The first of ORDER that has a model. Raises ConfigError when its client is not installed."""
     notes: list[str] = []
     first = next(filter(None, (look(effective, notes) for look in ORDER)))
     after = [_in_its_place(model, effective.settings, notes) for model in effective.fallbacks]
-    choice = Choice((*first.models, *filter(None, after)), effective.settings.langchain, first.found, tuple(notes))
-    for model in choice.models:
+    models = (*first.models, *filter(None, after))
+    eyes, ears = _eyes(effective, models[0]), _ears(effective, models[0], notes)
+    choice = Choice(models, effective.settings.langchain, first.found, tuple(notes), eyes, ears)
+    for model in filter(None, (*choice.models, eyes)):
         _check_installed(choice.client(model))
     return choice
+
+
+def _eyes(effective: Effective, first: Model) -> Model | None:
+    """Who looks at photos: one that is named, else the first model when its name is of those known to see."""
+    named = effective.settings.vision_model
+    if "vision_model" in effective.beside or named == OFF or not first.url:
+        return effective.beside.get("vision_model")
+    if not named:
+        return first if sees(first.name) else None
+    return replace(first, name=named)
+
+
+def _ears(effective: Effective, first: Model, notes: list[str]) -> Model | None:
+    """Who writes voice messages down: nobody unless one is named, whose endpoint is of OpenAI's form."""
+    named = effective.settings.transcription_model
+    if not named or named == OFF:
+        return None
+    model = effective.beside.get("transcription_model") or (replace(first, name=named) if first.url else None)
+    if model is not None and model.wire == "openai":
+        return model
+    notes.append(f"transcription_model: {named!r} has no endpoint here (write it as openai:whisper-1)")
+    return None
 
 
 def _named(effective: Effective, notes: list[str]) -> Choice | None:
@@ -191,7 +239,8 @@ def _check_installed(client: str) -> None:
 
 def secrets(choice: Choice) -> Mapping[str, str]:
     """The keys of the models, by the names they have in the vault."""
-    return {key_name(number): model.key for number, model in enumerate(choice.models) if model.key}
+    thinking = {key_name(number): model.key for number, model in enumerate(choice.models) if model.key}
+    return thinking | {way.secret: way.model.key for way in ways("", choice) if way.model.key}
 
 
 def key_name(number: int) -> str:
@@ -205,33 +254,48 @@ def rule_name(slug: str, number: int) -> str:
 def rules(slug: str, choice: Choice, settings: Settings) -> Sequence[boot.EgressRule]:
     """The ways out of one agent: one for each model that is asked over a network."""
     found = []
-    for number, model in enumerate(choice.models):
-        if model.url:
-            client = choice.client(model) or "openai"
-            url = model.url.removesuffix("/v1") if client == "ollama" else model.url
-            credential = f"{slug}/{key_name(number)}" if model.key else ""
-            scheme = "anthropic" if client == "anthropic" else "bearer"
-            paths = PATHS.get(client, ("",))
-            name, wait = rule_name(slug, number), settings.model_timeout
-            found.append(boot.EgressRule(name, url, ("POST",), paths, credential, wait, scheme))
+    for way in ways(slug, choice):
+        client = "openai" if way.paths else choice.client(way.model) or "openai"
+        url = way.model.url.removesuffix("/v1") if client == "ollama" else way.model.url
+        credential = f"{slug}/{way.secret}" if way.model.key else ""
+        scheme = "anthropic" if client == "anthropic" else "bearer"
+        paths, wait = way.paths or PATHS.get(client, ("",)), settings.model_timeout
+        found.append(boot.EgressRule(way.rule, url, ("POST",), paths, credential, wait, scheme))
     return found
 
 
 def brains(slug: str, choice: Choice, settings: Settings) -> tuple[boot.Brain, ...]:
     """What the mind is told of its models: no address and no key."""
     return tuple(
-        boot.Brain(
-            rule_name(slug, number) if model.url else "",
-            model.name,
-            settings.temperature,
-            settings.max_tokens,
-            settings.model_timeout,
-            settings.frequency_penalty,
-            settings.presence_penalty,
-            choice.client(model),
-            choice.found and number == 0,
-            model.weights,
-            settings.local_threads,
+        _brain(
+            rule_name(slug, number) if model.url else "", model, choice, settings, found=choice.found and number == 0
         )
         for number, model in enumerate(choice.models)
+    )
+
+
+def senses(slug: str, choice: Choice, settings: Settings) -> tuple[boot.Brain, boot.Brain]:
+    """(who looks at photos, who writes voice messages down); without a rule, nobody does."""
+    found = {way.rule: way.model for way in ways(slug, choice)}
+    eyes = rule_name(slug, 0) if choice.eyes == choice.models[0] else f"vision-{slug}"
+    ears = f"hearing-{slug}"
+    return (
+        _brain(eyes, found[eyes], choice, settings) if choice.eyes is not None else boot.Brain(),
+        replace(_brain(ears, found[ears], choice, settings), client="") if choice.ears is not None else boot.Brain(),
+    )
+
+
+def _brain(rule: str, model: Model, choice: Choice, settings: Settings, *, found: bool = False) -> boot.Brain:
+    return boot.Brain(
+        rule,
+        model.name,
+        settings.temperature,
+        settings.max_tokens,
+        settings.model_timeout,
+        settings.frequency_penalty,
+        settings.presence_penalty,
+        choice.client(model),
+        found,
+        model.weights,
+        settings.local_threads,
     )

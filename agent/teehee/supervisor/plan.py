@@ -299,7 +299,7 @@ def gate_boot(
         for agent, identity in zip(plan.agents, identities, strict=True)
     )
     thinking = [
-        (a, who["agent"]) for a, who in zip(plan.agents, identities, strict=True) if any(m.url for m in a.choice.models)
+        (a, who["agent"]) for a, who in zip(plan.agents, identities, strict=True) if brains.ways(a.slug, a.choice)
     ]
     rules = [rule for agent, who in thinking for rule in purses.rules(who, agent.slug, agent.choice, agent.effective)]
     run = plan.run.settings
@@ -370,7 +370,8 @@ def mind_boot(plan: Plan, identities: Sequence[Mapping[str, Json]]) -> Json:
 
 def _mind_agent(agent: PlannedAgent, identity: str) -> boot.MindAgent:
     first, *others = brains.brains(agent.slug, agent.choice, agent.effective.settings)
-    return boot.MindAgent(identity, codec.to_json(agent.character), first, tuple(others))
+    eyes, ears = brains.senses(agent.slug, agent.choice, agent.effective.settings)
+    return boot.MindAgent(identity, codec.to_json(agent.character), first, tuple(others), eyes, ears)
 
 
 def _short(character: Character) -> str:

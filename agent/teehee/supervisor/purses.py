@@ -12,11 +12,10 @@ from teehee.wire.boot import Cap, EgressRule, Price, Purse
 
 def rules(agent: str, slug: str, choice: Choice, effective: Effective) -> Sequence[EgressRule]:
     """The ways out to the agent's models, on its account."""
-    known = _prices(choice, effective)
-    ways = brains.rules(slug, choice, effective.settings)
-    numbers = {brains.rule_name(slug, number): number for number in known}
+    known = _prices(choice, effective, slug)
+    found = brains.rules(slug, choice, effective.settings)
     most = effective.settings.max_tokens
-    return [replace(way, agent=agent, prices=(known[numbers[way.name]],), max_tokens=most) for way in ways]
+    return [replace(rule, agent=agent, prices=(known[rule.name],), max_tokens=most) for rule in found]
 
 
 def purse(agent: str, name: str, choice: Choice, effective: Effective) -> Purse:
@@ -43,11 +42,10 @@ def notes(choice: Choice, effective: Effective) -> Sequence[str]:
     ]
 
 
-def _prices(choice: Choice, effective: Effective) -> Mapping[int, Price]:
-    """By the model's number. The operator's own price is the first model's; others have the list's."""
+def _prices(choice: Choice, effective: Effective, slug: str = "") -> Mapping[str, Price]:
+    """By the rule's name. The operator's own price is the first model's; others have the list's."""
     own = effective.settings.model_price
     return {
-        number: prices.price(model.url, model.name, own if number == 0 else "")
-        for number, model in enumerate(choice.models)
-        if model.url
+        way.rule: prices.price(way.model.url, way.model.name, own if way.model == choice.models[0] else "")
+        for way in brains.ways(slug, choice)
     }

@@ -100,12 +100,15 @@ class ScriptedModel:
         self.url = ""
         self.hung_up = 0  # streams that nobody listened to any more
         self.tags: list[str] = []  # the models an Ollama says it has
+        self.recordings: list[Json] = []  # what was to be transcribed: the form's fields, and the request's headers
+        self.hears: Script = "I hear you."  # what is said in every recording
 
     async def __aenter__(self) -> "ScriptedModel":
         app = web.Application(client_max_size=16 << 20)
         for path in ALL:
             app.router.add_post(path, self._complete)
         app.router.add_get("/api/tags", self._tags)
+        app.router.add_post("/v1/audio/transcriptions", self._transcribe)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port)
@@ -129,6 +132,15 @@ class ScriptedModel:
 
     async def _tags(self, request: web.Request) -> web.Response:
         return web.json_response({"models": [{"name": name, "model": name} for name in self.tags]})
+
+    async def _transcribe(self, request: web.Request) -> web.Response:
+        """https://platform.openai.com/docs/api-reference/audio/createTranscription"""
+        form = await request.post()
+        told = {name: value.file.read() if isinstance(value, web.FileField) else value for name, value in form.items()}
+        self.recordings.append(told | {"headers": dict(request.headers)})
+        if isinstance(self.hears, Raw):
+            return web.Response(body=self.hears.body, status=self.hears.status, headers=dict(self.hears.headers))
+        return web.json_response({"text": self.hears, "usage": {"type": "duration", "seconds": 3}})
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         wire = ALL[request.path]

@@ -170,12 +170,17 @@ class Brain:
 
 @dataclass(frozen=True, slots=True)
 class MindAgent:
-    """A redacted character, as JSON, with its pinned id; `fallbacks` answer, in order, while `brain` does not."""
+    """A redacted character, as JSON, with its pinned id; `fallbacks` answer, in order, while `brain` does not.
+
+    `eyes` look at photos, `ears` write voice messages down; one without a rule does not.
+    """
 
     agent: str
     character: Json
     brain: Brain = field(default_factory=Brain)
     fallbacks: tuple[Brain, ...] = ()
+    eyes: Brain = field(default_factory=Brain)
+    ears: Brain = field(default_factory=Brain)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from teehee.connector import Posted, Pressed, Signal
 from teehee.errors import Refused
 from teehee.gate.connectors.courier import Courier
 from teehee.gate.doorway import Doorway
+from teehee.gate.files import Files
 from teehee.gate.mailroom import Mailroom, parse_due
 from teehee.wire import strict
 from teehee.wire.boot import Face
@@ -37,6 +38,7 @@ class GateOffice:
         tell: Callable[[str, str, str], None],
         hooks: dict[tuple[str, str], Posted],
         shown: tuple[str, str],
+        files: Files,
     ) -> None:
         self.agent, self.slug, self.name = face.agent, face.slug, face.name
         self.source, (self.trust, url) = source, shown
@@ -46,6 +48,7 @@ class GateOffice:
         self.courier: Courier | None = None
         self._tell = tell
         self.hooks = hooks
+        self.files = files
 
     async def receive(self, event: Event) -> bool:
         self._own(event)

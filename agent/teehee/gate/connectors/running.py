@@ -51,7 +51,8 @@ async def _served(office: GateOffice, connector: Connector, counts: Counts) -> A
     courier.take([effect for effect in due if (effect.agent, effect.source) == key])
     task = asyncio.get_running_loop().create_task(_run(office, connector))
     try:
-        yield
+        with office.files.fetched_by(office.agent, office.source, connector):
+            yield
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -90,11 +90,19 @@ class User:
         size: int = 0,
         reply_to: Said = 0,
         thread: int = 0,
+        name: str = "",
+        mime: str = "",
         **more: Json,
     ) -> Json:
-        """Sends a photo, voice, document, video, audio or sticker; `size` says more bytes than `content` has."""
+        """Sends a photo, voice, document, video, audio or sticker.
+
+        `size` says another number of bytes than `content` has; `name` and `mime` are what a document's sender says.
+        """
         file = self.world.keep(content, size=size)
-        body: Json = {kind: shape(kind, file), **more}
+        shown = shape(kind, file)
+        if name or mime:
+            shown |= {"file_name": name, "mime_type": mime}
+        body: Json = {kind: shown, **more}
         if caption:
             body |= {"caption": caption, "caption_entities": texts.detected(caption)}
         return chat.post(self, body, reply_to=number(reply_to), thread=thread)

@@ -194,6 +194,10 @@ class TelegramServer:
             self._authorized(request.match_info["token"])
         except Rejected as rejected:
             return web.json_response(rejected.body(), status=rejected.status)
+        if (fault := self.world.faults.take("download")) is not None:
+            await asyncio.sleep(fault.delay_seconds)
+            if fault.cut:
+                return aborted(request)
         for file in self.world.files.values():
             if file["file_path"] == request.match_info["path"]:
                 return web.Response(body=file["content"])
