@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from teehee.character.providers import sees
+from teehee.testing import until
 from teehee.testing.scripted_model import Raw, Script, block
 from telegram_stage import Stage, on_stage
 from test_attachments import asked, contents, logged
@@ -90,10 +91,11 @@ async def test_another_model_of_the_endpoint_can_be_named_to_look(tmp_path: Path
         await shown(stage, kind="document", name="a.jpg", mime="image/jpeg")
         names = [request["model"] for request in stage.model.requests]
         with sqlite3.connect(stage.up.folder / "gate.db") as db:
-            account = db.execute("SELECT model, state, principal <> '' FROM calls ORDER BY id").fetchall()
+            query = "SELECT model, state, principal <> '' FROM calls ORDER BY id"
+            wanted = [("my-eyes", "told", 1), ("mine", "told", 1)]
+            await until(lambda: db.execute(query).fetchall() == wanted)
 
     assert names == ["my-eyes", "mine"]
-    assert account == [("my-eyes", "told", 1), ("mine", "told", 1)]
 
 
 async def test_what_cannot_be_looked_at_has_its_words_and_the_turn_goes_on(tmp_path: Path) -> None:
