@@ -1,11 +1,13 @@
 """When Telegram, the network or the token fail: a typed outcome, a sentence for the owner, nothing lost or doubled."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from telegram import Bot
 
 from teehee.supervisor.owner import Owner
@@ -14,8 +16,16 @@ from teehee.testing.processes import free_port
 from teehee.wire.client import Client
 from telegram_stage import Stage, on_stage
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 Json = Any
 CLOSE = 1.2  # seconds in which a doubled message would have shown
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    async with on_stage(tmp_path_factory.mktemp("faults")) as one:
+        yield one
 
 
 async def alarms(stage: Stage) -> list[str]:
@@ -52,62 +62,60 @@ async def ended(stage: Stage, number: int = 1) -> list[tuple[str, str]]:
     ids=["429", "bad markup", "blocked", "kicked", "too long", "chat gone", "500", "a proxy's page"],
 )
 async def test_a_refused_message_has_an_outcome_and_is_sent_at_most_once(
-    tmp_path: Path, fault: Json, outcome: tuple[str, str], texts: int
+    stage: Stage, fault: Json, outcome: tuple[str, str], texts: int
 ) -> None:
-    async with on_stage(tmp_path) as stage:
-        chat = stage.world.private(stage.world.user("Sam"))
-        stage.server.fails("sendMessage", **fault)
-        stage.world.user("Sam", id=chat.id).says(chat, "hello")
+    sam, before = stage.world.user("Sam"), len(await stage.outcomes())
+    chat = stage.world.private(sam)
+    stage.server.fails("sendMessage", **fault)
+    sam.says(chat, "hello")
 
-        assert await ended(stage) == [outcome]
-        await asyncio.sleep(CLOSE)
-        assert len(stage.texts(chat)) == texts
+    assert (await ended(stage, before + 1))[before:] == [outcome]
+    await asyncio.sleep(CLOSE)
+    assert len(stage.texts(chat)) == texts
 
 
 @pytest.mark.parametrize("after", [True, False], ids=["it had arrived", "it had not"])
-async def test_a_connection_that_breaks_leaves_the_message_unknown_and_unrepeated(tmp_path: Path, after: bool) -> None:
-    async with on_stage(tmp_path) as stage:
-        sam = stage.world.user("Sam")
-        chat = stage.world.private(sam)
-        stage.server.hangs_up("sendMessage", after=after)
-        sam.says(chat, "hello")
+async def test_a_connection_that_breaks_leaves_the_message_unknown_and_unrepeated(stage: Stage, after: bool) -> None:
+    sam, before = stage.world.user("Sam"), len(await stage.outcomes())
+    chat = stage.world.private(sam)
+    stage.server.hangs_up("sendMessage", after=after)
+    sam.says(chat, "hello")
 
-        ((state, _),) = await ended(stage)
-        assert state == "unknown"
-        await asyncio.sleep(CLOSE)
-        assert len(stage.texts(chat)) == (1 if after else 0)
-        sam.says(chat, "still there?")
-        await stage.answered(chat, 2 if after else 1)
+    assert (await ended(stage, before + 1))[before][0] == "unknown"
+    await asyncio.sleep(CLOSE)
+    assert len(stage.texts(chat)) == (1 if after else 0)
+    sam.says(chat, "still there?")
+    await stage.answered(chat, 2 if after else 1)
 
 
-async def test_while_one_chat_is_held_back_another_goes_on(tmp_path: Path) -> None:
-    async with on_stage(tmp_path) as stage:
-        sam, mia = stage.world.user("Sam"), stage.world.user("Mia")
-        slow, quick = stage.world.private(sam), stage.world.private(mia)
-        stage.server.fails("sendMessage", 429, retry_after=3)
-        sam.says(slow, "hello")
-        await until(lambda: any(call.status == 429 for call in stage.world.calls))
-        mia.says(quick, "hello")
+async def test_while_one_chat_is_held_back_another_goes_on(stage: Stage) -> None:
+    sam, mia = stage.world.user("Sam"), stage.world.user("Mia")
+    slow, quick = stage.world.private(sam), stage.world.private(mia)
+    calls = len(stage.world.calls)
+    stage.server.fails("sendMessage", 429, retry_after=3)
+    sam.says(slow, "hello")
+    await until(lambda: any(call.status == 429 for call in list(stage.world.calls)[calls:]))
+    mia.says(quick, "hello")
 
-        await stage.answered(quick)
-        assert stage.texts(slow) == []
-        assert len(await stage.answered(slow)) == 1
+    await stage.answered(quick)
+    assert stage.texts(slow) == []
+    assert len(await stage.answered(slow)) == 1
 
 
-async def test_a_network_that_is_gone_loses_nothing(tmp_path: Path) -> None:
-    async with on_stage(tmp_path) as stage:
-        sam = stage.world.user("Sam")
-        chat = stage.world.private(sam)
-        stage.model.pause_seconds = 0.2
-        sam.says(chat, "one two three four five")
-        await until(lambda: bool(stage.model.requests))
-        async with stage.server.refusing():
-            sam.says(chat, "and this came while it was gone")
-            await asyncio.sleep(3.0)
+async def test_a_network_that_is_gone_loses_nothing(stage: Stage) -> None:
+    sam, before = stage.world.user("Sam"), len(await stage.outcomes())
+    chat, asked = stage.world.private(sam), len(stage.model.requests)
+    stage.model.pause_seconds = 0.2
+    sam.says(chat, "one two three four five")
+    await until(lambda: len(stage.model.requests) > asked)
+    async with stage.server.refusing():
+        sam.says(chat, "and this came while it was gone")
+        await asyncio.sleep(3.0)
+    stage.model.pause_seconds = 0.0
 
-        texts = await stage.answered(chat, 2, seconds=30)
-        assert [text.split()[-1].strip(".!?'\"") for text in texts] == ["five", "gone"]
-        assert await ended(stage, 2) == [("delivered", "")] * 2
+    texts = await stage.answered(chat, 2, seconds=30)
+    assert [text.split()[-1].strip(".!?'\"") for text in texts] == ["five", "gone"]
+    assert (await ended(stage, before + 2))[before:] == [("delivered", "")] * 2
 
 
 async def test_a_message_from_before_a_group_moved_is_delivered_where_it_is_now(tmp_path: Path) -> None:
