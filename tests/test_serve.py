@@ -162,7 +162,7 @@ def holding_the_key(paths: Iterable[Path]) -> list[Path]:
     return [file for file in files if file.is_file() and KEY.encode() in file.read_bytes()]
 
 
-async def test_the_measured_compose_configures_and_an_owner_may_only_stop_resume_and_look(tmp_path: Path) -> None:
+async def test_the_measured_compose_configures_and_an_owner_may_only_stop_and_hand_over_secrets(tmp_path: Path) -> None:
     (tmp_path / "owner-key").write_bytes(SEED)
     public = Ed25519PrivateKey.from_private_bytes(SEED).public_key().public_bytes_raw().hex()
     async with parts(tmp_path, "--owner", public) as agent:
@@ -170,8 +170,13 @@ async def test_the_measured_compose_configures_and_an_owner_may_only_stop_resume
         owner = Owner(tmp_path / "owner-key")
         async with Client(agent.sockets / "vault-owner/vault-owner.sock") as door, agent.person() as person:
             await person.say("hello", id="1", wait=20)
-            for method in ("configure", "secret.set", "secret.names", "recall"):
-                with pytest.raises(Refused, match="known are stop, resume"):
+            told = await owner.ask(door, "secret.set", {"name": "ada/TELEGRAM_BOT_TOKEN", "value": KEY})
+            assert told == {"version": 1, "changed": True, "before": ""}
+            assert [one["name"] for one in (await owner.ask(door, "secret.names", {}))["secrets"]] == [
+                "ada/TELEGRAM_BOT_TOKEN"
+            ]
+            for method in ("configure", "recall", "backup.key", "restored"):
+                with pytest.raises(Refused, match=r"known are stop, resume, status, secret\.set, secret\.names"):
                     await owner.ask(door, method, {"agents": []})
             assert (await owner.ask(door, "stop", {}))["changed"] == ["Ada"]
             assert (await person.say("hello", id="2", wait=20))["state"] == "stopped"
