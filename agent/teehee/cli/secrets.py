@@ -78,7 +78,7 @@ def list(
     import asyncio
 
     given = options.given(data=data)
-    slug = asyncio.run(_slug(agent, given)) if agent else ""
+    slug = asyncio.run(_slug(agent, given, is_one=bool(agent)))
     found = asyncio.run(_ask("secret.names", {}, given))["secrets"]
     shown = [kept for kept in found if kept["name"].startswith(f"{slug}/" if slug else "")]
     if as_json:
@@ -110,11 +110,12 @@ def _known(name: str, extra: Sequence[str]) -> Known:
     return found or Known(name, re.compile(r"(?s).+"), "a value")
 
 
-async def _slug(agent: str, given: dict[str, object]) -> str:
+async def _slug(agent: str, given: dict[str, object], *, is_one: bool = True) -> str:
+    """The address of an agent that runs; empty where all are meant. Raises ConfigError when none runs."""
     from teehee.cli import session
 
     async with session.running(given, NOT_RUNNING) as door:
-        return str((await session.pick(door, agent))["slug"])
+        return str((await session.pick(door, agent))["slug"]) if is_one else ""
 
 
 async def _ask(method: str, params: Json, given: dict[str, object]) -> Json:
