@@ -179,7 +179,7 @@ async def test_killed_while_a_token_is_replaced_again_the_dead_one_is_noticed(sc
 async def test_two_gates_at_once_end_with_one_live_token(scene: Scene) -> None:
     other = Safe(scene.safe.vault)
 
-    found = await asyncio.gather(scene.held(), scene.held(safe=other))
+    found = list(await asyncio.gather(scene.held(), scene.held(safe=other)))
     for _ in range(3):  # whoever holds a dead one finds out at its first call
         found = [one if await scene.is_live(one.token) else await scene.held(one) for one in found]
 
