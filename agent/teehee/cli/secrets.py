@@ -1,23 +1,24 @@
-"""`teehee secrets`: hands tokens and keys to the vault of a running agent; what is handed over is never shown again."""
+"""`teehee secrets`: hands tokens and keys to an agent's vault, here or elsewhere; no value is ever shown again."""
 
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
-from teehee.cli import options
+from teehee.cli import afar, options, verify_options
 
 Json = Any
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,127}")
-MOST_BYTES = 60_000
+MOST_BYTES = 8_000  # a request from afar has 16 KB
 GIVERS = {
     "start": "with the start", "owner": "by its owner", "gate": "got inside by the gate", "": "by somebody, long ago",
 }  # fmt: skip
-NOT_RUNNING = "start it with `teehee run` and hand the secret over then: a connector without its token waits for it"
+NOT_RUNNING = "start it with `teehee run` and hand the secret over then; one elsewhere is named by --url"
+Ask = Callable[[str, Json], Json]
 Extra = Annotated[list[str] | None, typer.Argument(hidden=True)]
 
 
@@ -51,19 +52,23 @@ def set(
     extra: Extra = None,
     agent: options.AgentName = "",
     data: options.Data = None,
+    url: afar.Url = "",
+    app_id: afar.AppId = "",
+    rung: afar.Rung = 1,
+    dev_root: verify_options.DevRoot = None,
+    kms_root: verify_options.KmsRoot = "",
+    collateral: verify_options.Collateral = None,
     debug: options.Debug = False,
 ) -> None:
     """Give an agent's vault a secret, as its owner.
 
     The value is asked for without showing it, or read from a pipe; it is no argument, for those stay in histories.
+    With --url for one elsewhere: its vault is checked first, and the value sealed to it.
     """
-    import asyncio
-
     known = _known(name, extra or [])
-    given = options.given(data=data)
-    slug = asyncio.run(_slug(agent, given))  # first: nobody should type a token for an agent that is not there
-    value = _value(known)
-    told = asyncio.run(_ask("secret.set", {"name": f"{slug}/{known.name}", "value": value}, given))
+    there = afar.Elsewhere(url, app_id, rung, dev_root, kms_root, collateral)
+    slug, ask = _reached(agent, options.given(data=data), there)  # first: who is not there needs no token typed
+    told = ask("secret.set", {"name": f"{slug}/{known.name}", "value": _value(known)})
     for line in _set_told(known.name, told):
         typer.echo(line)
 
@@ -72,14 +77,18 @@ def list(
     agent: options.AgentName = "",
     as_json: options.AsJson = False,
     data: options.Data = None,
+    url: afar.Url = "",
+    app_id: afar.AppId = "",
+    rung: afar.Rung = 1,
+    dev_root: verify_options.DevRoot = None,
+    kms_root: verify_options.KmsRoot = "",
+    collateral: verify_options.Collateral = None,
     debug: options.Debug = False,
 ) -> None:
     """List the secrets a vault keeps: names, versions, who gave them. Values are for the gate alone."""
-    import asyncio
-
-    given = options.given(data=data)
-    slug = asyncio.run(_slug(agent, given, is_one=bool(agent)))
-    found = asyncio.run(_ask("secret.names", {}, given))["secrets"]
+    there = afar.Elsewhere(url, app_id, rung, dev_root, kms_root, collateral)
+    slug, ask = _reached(agent, options.given(data=data), there, is_one=bool(agent))
+    found = ask("secret.names", {})["secrets"]
     shown = [kept for kept in found if kept["name"].startswith(f"{slug}/" if slug else "")]
     if as_json:
         options.print_json(shown)
@@ -108,6 +117,36 @@ def _known(name: str, extra: Sequence[str]) -> Known:
             hint=f"there are {', '.join(KNOWN)}, and names that end in KEY, TOKEN, SECRET or the like",
         )
     return found or Known(name, re.compile(r"(?s).+"), "a value")
+
+
+def _reached(agent: str, given: dict[str, object], there: afar.Elsewhere, *, is_one: bool = True) -> tuple[str, Ask]:
+    """The address of the agent that is meant, empty where all are, and the way to ask its vault as the owner."""
+    import asyncio
+
+    if there.url:
+        from teehee.supervisor import plan as plans
+
+        vault = afar.Vault(there, plans.make([], given).folder.owner_key)
+        return _slug_afar(vault, agent) if is_one else "", vault.ask
+    slug = asyncio.run(_slug(agent, given, is_one=is_one))
+    return slug, lambda method, params: asyncio.run(_ask(method, params, given))
+
+
+def _slug_afar(vault: afar.Vault, wanted: str) -> str:
+    """An agent's address by its vault's word: made of the names there, in order. Raises ConfigError when unclear."""
+    from teehee.errors import ConfigError
+    from teehee.supervisor import plan as plans
+
+    slugs: dict[str, str] = {}  # names by address
+    for agent in vault.ask("status", {})["agents"]:
+        slugs[plans.slug_of(agent["name"], {*slugs})] = agent["name"]
+    for slug, name in slugs.items():
+        if wanted.lower() in (slug, name.lower()) or (not wanted and len(slugs) == 1):
+            return slug
+    raise ConfigError(
+        f"no agent {wanted!r} runs there" if wanted else "several agents run there",
+        hint=f"name one with --agent: {', '.join(slugs)}",
+    )
 
 
 async def _slug(agent: str, given: dict[str, object], *, is_one: bool = True) -> str:
