@@ -181,11 +181,11 @@ async def test_the_measured_compose_configures_and_an_owner_may_only_stop_and_ha
             assert (await owner.ask(door, "stop", {}))["changed"] == ["Ada"]
             assert (await person.say("hello", id="2", wait=20))["state"] == "stopped"
             assert (await owner.ask(door, "resume", {}))["changed"] == ["Ada"]
-        assert await from_afar(agent, tmp_path / "owner-key") == [["Ada"], "owner.method-unknown", ["Ada"]]
+        assert await from_afar(agent, tmp_path / "owner-key") == [["Ada"], True, "owner.method-unknown", ["Ada"]]
 
 
 async def from_afar(agent: Parts, key: Path) -> list[Json]:
-    """What the same owner achieves by the agent's address: a stop, a secret, a resume."""
+    """What the same owner achieves by the agent's address: a stop, a secret, no other policy, a resume."""
     root, collateral = agent.folder / "dev-root.pem", agent.folder / "collateral.json"
     url = f"http://127.0.0.1:{agent.port}"
     async with aiohttp.ClientSession() as http, http.get(f"{url}/bundle.json") as answer:
@@ -193,7 +193,8 @@ async def from_afar(agent: Parts, key: Path) -> list[Json]:
     there = afar.Elsewhere(url, app_id, dev_root=root, collateral=collateral)
     vault = await asyncio.to_thread(afar.Vault, there, key)
     told: list[Json] = []
-    for method, params in (("stop", {}), ("secret.set", {"name": "ada/X", "value": "x"}), ("resume", {})):
+    secret = {"name": "ada/X", "value": "x"}
+    for method, params in (("stop", {}), ("secret.set", secret), ("configure", {}), ("resume", {})):
         try:
             told.append((await asyncio.to_thread(vault.ask, method, params))["changed"])
         except Refused as refusal:
