@@ -145,17 +145,38 @@ async def test_a_stop_from_afar_takes_less_than_a_second_while_the_mind_hangs(ag
 async def test_a_secret_set_from_afar_is_nowhere_on_the_way(agent: Running) -> None:
     async with carried(agent) as carrier:
         vault = await vault_of(agent, carrier.url)
-        assert await ask(vault, "secret.set", {"name": "wren/TOKEN", "value": TOKEN}) == {"version": 1}
+        assert await ask(vault, "secret.set", {"name": "wren/TOKEN", "value": TOKEN}) == {
+            "version": 1, "changed": True, "before": "",
+        }  # fmt: skip
         names = await ask(vault, "secret.names")
 
     passed = b"".join([*carrier.asked, *carrier.answered])
     owner = Owner(agent.folder / "owner-key").public
     for plain in (TOKEN.encode(), b"secret", b"TOKEN", b"wren", b"seq", b"version", owner, owner.hex().encode()):
         assert plain not in passed
-    assert "wren/TOKEN" in names["names"]
+    assert "wren/TOKEN" in [one["name"] for one in names["secrets"]]
     assert len({len(data) for data in carrier.asked}) == 1, "a length tells what was asked"
     logs = b"".join(path.read_bytes() for path in agent.supervisor.plan.folder.logs.iterdir())
     assert TOKEN.encode() not in logs
+
+
+async def test_the_command_hands_a_secret_over_by_address(agent: Running, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    shutil.copyfile(agent.folder / "owner-key", mine / "owner-key")
+    bot_token = "7000000001:" + "C" * 35
+    async with carried(agent) as carrier:
+        meant: list[object] = ["--url", carrier.url, "--app-id", (await there(agent)).app_id, "--data", mine]
+        meant += ["--dev-root", agent.folder / "dev-root.pem"]
+        done = await teehee("secrets", "set", "telegram", *meant, stdin=bot_token)
+        nobody = await teehee("secrets", "set", "telegram", *meant, "--agent", "eve", stdin=bot_token)
+        listed = await teehee("secrets", "list", "--json", *meant)
+
+    assert done.code == 0, done.err
+    assert done.out == "TELEGRAM_BOT_TOKEN: version 1, sealed in the vault; the gate takes it up within seconds\n"
+    assert [(one["name"], one["giver"]) for one in listed.json] == [("wren/TELEGRAM_BOT_TOKEN", "owner")]
+    assert (nobody.code, "name one with --agent: wren" in nobody.err) == (2, True)
+    assert bot_token.encode() not in b"".join([*carrier.asked, *carrier.answered])
 
 
 # -- whoever carries it

@@ -167,7 +167,7 @@ async def test_the_vault_keeps_every_secret_sealed(stage: Stage) -> None:
     found = await owner.ask(stage.agent.supervisor.owner_link, "secret.names", {})
 
     names = {"PIN_CODE", "TELEGRAM_BOT_TOKEN", "SOLANA_PRIVATE_KEY", "voice.authToken", "DATABASE_URL", "WEATHER_KEY"}
-    assert set(found["names"]) == {f"secret-ada/{name}" for name in names | {"MODEL_KEY"}}
+    assert {one["name"] for one in found["secrets"]} == {f"secret-ada/{name}" for name in names | {"MODEL_KEY"}}
 
 
 async def test_the_model_key_reaches_the_endpoint_all_the_same(stage: Stage) -> None:

@@ -162,7 +162,7 @@ def holding_the_key(paths: Iterable[Path]) -> list[Path]:
     return [file for file in files if file.is_file() and KEY.encode() in file.read_bytes()]
 
 
-async def test_the_measured_compose_configures_and_an_owner_may_only_stop_resume_and_look(tmp_path: Path) -> None:
+async def test_the_measured_compose_configures_and_an_owner_may_only_stop_and_hand_over_secrets(tmp_path: Path) -> None:
     (tmp_path / "owner-key").write_bytes(SEED)
     public = Ed25519PrivateKey.from_private_bytes(SEED).public_key().public_bytes_raw().hex()
     async with parts(tmp_path, "--owner", public) as agent:
@@ -170,17 +170,22 @@ async def test_the_measured_compose_configures_and_an_owner_may_only_stop_resume
         owner = Owner(tmp_path / "owner-key")
         async with Client(agent.sockets / "vault-owner/vault-owner.sock") as door, agent.person() as person:
             await person.say("hello", id="1", wait=20)
-            for method in ("configure", "secret.set", "secret.names", "recall"):
-                with pytest.raises(Refused, match="known are stop, resume"):
+            told = await owner.ask(door, "secret.set", {"name": "ada/TELEGRAM_BOT_TOKEN", "value": KEY})
+            assert told == {"version": 1, "changed": True, "before": ""}
+            assert [one["name"] for one in (await owner.ask(door, "secret.names", {}))["secrets"]] == [
+                "ada/TELEGRAM_BOT_TOKEN"
+            ]
+            for method in ("configure", "recall", "backup.key", "restored"):
+                with pytest.raises(Refused, match=r"known are stop, resume, status, secret\.set, secret\.names"):
                     await owner.ask(door, method, {"agents": []})
             assert (await owner.ask(door, "stop", {}))["changed"] == ["Ada"]
             assert (await person.say("hello", id="2", wait=20))["state"] == "stopped"
             assert (await owner.ask(door, "resume", {}))["changed"] == ["Ada"]
-        assert await from_afar(agent, tmp_path / "owner-key") == [["Ada"], "owner.method-unknown", ["Ada"]]
+        assert await from_afar(agent, tmp_path / "owner-key") == [["Ada"], True, "owner.method-unknown", ["Ada"]]
 
 
 async def from_afar(agent: Parts, key: Path) -> list[Json]:
-    """What the same owner achieves by the agent's address: a stop, a secret, a resume."""
+    """What the same owner achieves by the agent's address: a stop, a secret, no other policy, a resume."""
     root, collateral = agent.folder / "dev-root.pem", agent.folder / "collateral.json"
     url = f"http://127.0.0.1:{agent.port}"
     async with aiohttp.ClientSession() as http, http.get(f"{url}/bundle.json") as answer:
@@ -188,7 +193,8 @@ async def from_afar(agent: Parts, key: Path) -> list[Json]:
     there = afar.Elsewhere(url, app_id, dev_root=root, collateral=collateral)
     vault = await asyncio.to_thread(afar.Vault, there, key)
     told: list[Json] = []
-    for method, params in (("stop", {}), ("secret.set", {"name": "ada/X", "value": "x"}), ("resume", {})):
+    secret = {"name": "ada/X", "value": "x"}
+    for method, params in (("stop", {}), ("secret.set", secret), ("configure", {}), ("resume", {})):
         try:
             told.append((await asyncio.to_thread(vault.ask, method, params))["changed"])
         except Refused as refusal:

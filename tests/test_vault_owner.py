@@ -50,7 +50,7 @@ async def last_leaf(vault: Vault, agent: str) -> str:
 async def test_a_signed_and_numbered_request_is_heard(vault: Vault) -> None:
     told = await send(vault, envelope(vault.owner_key, LATER, "secret.names", {}))
 
-    assert told == {"names": []}
+    assert told == {"secrets": []}
 
 
 async def test_a_stranger_who_signs_well_is_not_heard(vault: Vault, tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ async def test_an_owner_is_not_cut_short_by_many_secrets(vault: Vault) -> None:
     told = await vault.owner("configure", {"agents": [], "secrets": secrets})
 
     assert told["agents"] == []
-    assert len((await vault.owner("secret.names"))["names"]) == 100
+    assert len((await vault.owner("secret.names"))["secrets"]) == 100
 
 
 # -- the brake

@@ -359,3 +359,32 @@ async def test_an_account_stands_in_the_next_statement(vault: Vault) -> None:
 async def test_an_account_is_a_platform_and_a_number(vault: Vault, wrong: Json) -> None:
     with pytest.raises(Malformed, match="account"):
         await vault.gate("account.report", {"agent": "agent-ada", "platform": "telegram", "id": "1"} | wrong)
+
+
+async def test_an_account_is_told_with_who_gave_what_opens_it(vault: Vault) -> None:
+    await vault.owner("secret.set", {"name": "ada/MANAGER", "value": "one"})
+    await vault.gate("secret.rotate", {"name": "ada/TOKEN", "version": 0, "value": "two"})
+    account = {"agent": "agent-ada", "platform": "telegram", "id": "4711"}
+
+    await vault.gate("account.report", account | {"secrets": ["ada/TOKEN", "ada/MANAGER", "ada/NONE"]})
+
+    ((told,), identity) = (
+        (await vault.public("accounts", {"agent": "agent-ada"}))["accounts"],
+        vault.core.identities.get("agent-ada").identity,
+    )
+    assert (told["platform"], told["id"]) == ("telegram", "4711")
+    assert [(one["name"], one["giver"]) for one in told["secrets"]] == [("ada/TOKEN", "gate"), ("ada/MANAGER", "owner")]
+    assert vault.core.identities.accounts(identity.key_id) == {"telegram": "4711"}  # all that a statement says
+
+
+async def test_another_token_for_an_account_leaves_it_the_account_it_was(vault: Vault) -> None:
+    account = {"agent": "agent-ada", "platform": "telegram", "id": "4711"}
+    await vault.gate("account.report", account)
+    (before,) = (await vault.public("accounts", {"agent": "agent-ada"}))["accounts"]
+
+    assert await vault.gate("account.report", account | {"secrets": ["ada/TOKEN"]}) == {"changed": False}
+    assert await vault.gate("account.report", account | {"id": "4712"}) == {"changed": True}
+
+    (after,) = (await vault.public("accounts", {"agent": "agent-ada"}))["accounts"]
+    assert after["since"] >= before["since"]
+    assert after["id"] == "4712"

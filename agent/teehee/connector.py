@@ -125,10 +125,16 @@ class Office(Protocol):
         """(version, value) of a secret of this agent's. Raises Refused when there is none."""
 
     async def rotate(self, name: str, version: int, value: str) -> int:
-        """Replaces a secret, if it is still at this version."""
+        """Replaces a secret, if it is still at this version; 0: if there is none. Raises Refused when it is not."""
 
-    async def account(self, number: str) -> None:
-        """The platform's own number of the account this connector speaks for: it stands in the next statement."""
+    async def account(
+        self, number: str, secrets: Sequence[str] = (), powers: Sequence[str] = (), guards: Sequence[str] = ()
+    ) -> None:
+        """The platform's own number of the account this connector speaks for: it stands in the next statement.
+
+        For `teehee accounts`: the names of the secrets that open it, the one in use first; in sentences, what people
+        can do with it all the same (`powers`), and what is done about that (`guards`).
+        """
 
     async def referred(self, reference: str) -> Effect | None:
         """The effect that the platform knows by this name."""

@@ -26,7 +26,7 @@ from teehee.connector import (
     Unavailable,
     get_logger,
 )
-from teehee_telegram import albums, commands, events, files, polling, progress, sending
+from teehee_telegram import albums, commands, custody, events, files, polling, progress, sending
 from teehee_telegram import settings as settings_of
 from teehee_telegram.api import Api
 from teehee_telegram.autopost import AutoPoster
@@ -38,8 +38,6 @@ from teehee_telegram.settings import TelegramSettings
 from teehee_telegram.updates import read
 
 Json = Any
-TOKEN = "TELEGRAM_BOT_TOKEN"
-NO_TOKEN = "no bot yet: run `teehee secrets set telegram` with the token BotFather gave you"
 BASIC_GROUP = re.compile(r"-(?!100)[0-9]{1,15}|-100[0-9]{0,9}")  # supergroups have longer ids
 MOST_FOLLOWED = 100
 MOST_ASKERS = 4096  # messages whose answer is awaited
@@ -75,6 +73,7 @@ class TelegramConnector:
         self.manners = Manners()
         self.albums = albums.Albums()
         self.me = Me(0, "")
+        self._void: custody.Held | None = None  # the token that Telegram refused last
         self.sender: sending.Sender | None = None
         self.posts: AutoPoster | None = None
         self.quiet: frozenset[str] = frozenset()  # chats whose admins asked for silence
@@ -86,42 +85,34 @@ class TelegramConnector:
 
     async def run(self) -> None:
         """One life of one bot: until its token changes, is refused, or this is cancelled."""
-        version, token = await self._token()
-        async with Api(token, self.settings.api_root) as api:
+        root = self.settings.api_root
+        held = await custody.held(self.office, self.settings.managed_bot_id, custody.replace_at(root), self._void)
+        async with Api(held.token, root) as api:
             try:
                 self.me = await api.me()
             except InvalidToken as error:
-                self.office.tell("token", polling.WRONG)
-                await self.office.changed(TOKEN, version)
-                raise ConfigError(polling.WRONG) from error
+                self._void = held
+                raise ConfigError(custody.VOID) from error
             except TelegramError as error:
                 raise Unavailable("Telegram does not answer", code="telegram-away") from error
             self.office.tell("token", "")
-            await self.office.account(str(self.me.id))
+            await self.office.account(str(self.me.id), held.secrets, *custody.told(held))
             self.quiet = await self.office.quiet_chats()
             log.info("telegram_ready", agent=self.office.name, bot=self.me.id)
             self.sender = sending.Sender(api, self.flood, time.monotonic)
             self.posts = AutoPoster(self.office, self.settings, self.me)
             try:
-                await self._serve(api, version)
+                await self._serve(api, held)
             finally:
                 self.sender = None
 
-    async def _token(self) -> tuple[int, str]:
-        while True:
-            try:
-                return await self.office.secret(TOKEN)
-            except Refused:
-                self.office.tell("token", NO_TOKEN)
-                await self.office.changed(TOKEN, 0)
-
-    async def _serve(self, api: Api, version: int) -> None:
+    async def _serve(self, api: Api, held: custody.Held) -> None:
         """Takes updates in and posts what is due; ends when the token is another."""
         await self._follow_groups(api)
         with contextlib.suppress(TelegramError):  # a menu that is not shown is no loss
             await api.bot.set_my_commands([BotCommand(name, about) for name, about in commands.ABOUT.items()])
         assert self.posts is not None
-        works = [self.office.changed(TOKEN, version), self.posts.run(), self._updates(api)]
+        works = [custody.changed(self.office, held.seen), self.posts.run(), self._updates(api)]
         tasks = [asyncio.ensure_future(work) for work in works]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

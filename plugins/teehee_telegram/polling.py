@@ -13,6 +13,7 @@ from telegram.error import Conflict, InvalidToken, RetryAfter, TelegramError
 from teehee.connector import ConfigError, Office, TeeheeError, get_logger
 from teehee_telegram import api
 from teehee_telegram.api import Api
+from teehee_telegram.custody import VOID
 
 Json = Any
 Take = Callable[[Sequence[Json]], Awaitable[None]]
@@ -24,7 +25,6 @@ TAKEN = (
     "revoke the token in BotFather and run `teehee secrets set telegram`"
 )
 AWAY = "Telegram cannot be reached; messages are kept there for a day, and answers here until they can be sent"
-WRONG = "Telegram does not accept the bot's token; revoke it in BotFather and run `teehee secrets set telegram`"
 log = get_logger()
 
 
@@ -62,7 +62,7 @@ async def _take_back(caller: Api) -> None:
 def _after(office: Office, error: TelegramError, failures: int) -> float:
     """Seconds to wait after a failed request; tells what people should know. Raises ConfigError for a dead token."""
     if isinstance(error, InvalidToken):
-        raise ConfigError(WRONG)
+        raise ConfigError(VOID)
     if isinstance(error, Conflict):
         office.tell("taken", TAKEN)
         return CONFLICT_SECONDS

@@ -14,7 +14,10 @@ Json = Any
 API_ROOT = "https://api.telegram.org"
 PREFIX = "TELEGRAM_"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-ELSEWHERE = ("TELEGRAM_BOT_TOKEN", "TELEGRAM_TEST_CHAT_ID")  # the vault's, and Eliza's own tests'
+# The vault's, and Eliza's own tests'.
+ELSEWHERE = (
+    "TELEGRAM_BOT_TOKEN", "TELEGRAM_MANAGER_BOT_TOKEN", "TELEGRAM_REPLACED_BOT_TOKEN", "TELEGRAM_TEST_CHAT_ID",
+)  # fmt: skip
 MOST_LISTED = 1000
 MOST_NUMBER = 10**12
 KINDS = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
@@ -59,6 +62,7 @@ class TelegramSettings:
     stale_seconds: int = 300
     messages_per_second: int = 25  # Telegram takes about 30
     webhook_url: str = ""  # empty: polling
+    managed_bot_id: int = 0  # the bot whose token its manager replaces; 0: the owner's token is used
 
     def moved(self, old: int, new: int) -> "TelegramSettings":
         """The settings after group `old` became supergroup `new`: what was allowed stays allowed."""
@@ -116,6 +120,7 @@ def read(client_config: Json, settings: Mapping[str, str]) -> tuple[TelegramSett
         stale_seconds=ours.number("STALE_SECONDS", PLAIN.stale_seconds),
         messages_per_second=ours.number("MESSAGES_PER_SECOND", PLAIN.messages_per_second, least=1),
         webhook_url=ours.url("WEBHOOK_URL", "", is_local_plain=True),
+        managed_bot_id=ours.number("MANAGED_BOT_ID", 0),
     )
     eliza.finish()
     posts.finish()
@@ -210,7 +215,7 @@ class _Ours:
         value = self.taken(name)
         if not value:
             return default
-        if value.isascii() and value.isdecimal() and len(value) <= 12 and int(value) >= least:
+        if value.isascii() and value.isdecimal() and len(value) <= 15 and int(value) >= least:
             return int(value)
         self.told.append(
             f"{PREFIX}{name}: expected a whole number from {least}, got {value[:40]!r}; {default} is taken"

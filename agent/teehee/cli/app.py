@@ -6,6 +6,7 @@ import typer
 
 from teehee import __version__
 from teehee.cli import (
+    accounts,
     ask,
     backup,
     bundle,
@@ -22,6 +23,7 @@ from teehee.cli import (
     plugins,
     replay,
     run,
+    secrets,
     serve,
     simulator,
     stop,
@@ -63,6 +65,7 @@ def build() -> typer.Typer:
         trace.trace,
         replay.replay,
         costs.costs,
+        accounts.accounts,
         backup.backup,
         backup.restore,
         config.config,
@@ -75,4 +78,5 @@ def build() -> typer.Typer:
         app.command()(command)
     app.add_typer(character.build(), name="character")
     app.add_typer(model.build(), name="model")
+    app.add_typer(secrets.build(), name="secrets")
     return app

@@ -47,13 +47,13 @@ async def reach(names: Sequence[str], options: dict[str, Json]) -> AsyncIterator
 
 
 @contextlib.asynccontextmanager
-async def running(options: dict[str, Json]) -> AsyncIterator[Client]:
-    """The terminal's door of the agents that run in the data folder. Raises ConfigError when none does."""
+async def running(options: dict[str, Json], hint: str = "") -> AsyncIterator[Client]:
+    """The terminal's door of the agents that run here. Raises ConfigError, with `hint`, when none does."""
     plan = plans.make([], options)
     if not plan.folder.is_running:
         raise ConfigError(
             f"no agent runs in {str(plan.folder.path)!r}",
-            hint="start it with `teehee run`: what it keeps of its turns is asked of itself",
+            hint=hint or "start it with `teehee run`: what it keeps of its turns is asked of itself",
         )
     async with Client(plan.folder.sockets / "terminal.sock") as door:
         yield door

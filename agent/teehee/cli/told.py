@@ -104,6 +104,10 @@ def status(found: Json) -> Iterator[str]:
     yield f"  today  {messages}, {replies}"
     yield f"  log    {signed}"
     yield f"  page   {found['url']}"
+    for account in found["accounts"]:
+        yield f"  speaks as {account['platform']}:{account['id']}; who can do what with that: `teehee accounts`"
+    for alarm in found["alarms"]:
+        yield f"  ! {plain(alarm['message'])}"
 
 
 def why(found: Json, name: str) -> None:

@@ -4,20 +4,22 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 
-from teehee.errors import ConfigError, Refused
+from teehee.errors import ConfigError
 from teehee.gate import costs, minds
+from teehee.gate.accounts import Accounts
 from teehee.gate.alarms import Alarms
 from teehee.gate.collateral import Collateral
 from teehee.gate.connectors.office import GateOffice
 from teehee.gate.connectors.running import running
 from teehee.gate.connectors.terminal import TerminalConnector
 from teehee.gate.conversation import Conversation, made_of
+from teehee.gate.credentials import SecretNews, handed_over
 from teehee.gate.doorway import Doorway
 from teehee.gate.egress import Egress
 from teehee.gate.files import Door, Files
@@ -58,30 +60,31 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
     async with contextlib.AsyncExitStack() as stack:
         world = _bind(settings.host, settings.port)
         counts = Counts()
-        vault, mailroom = await _vault(stack, folder, counts)
+        news = SecretNews()
+        vault, mailroom = await _vault(stack, folder, counts, news)
         hear = _hear(mailroom, lambda ended: traces.ended(ended))
         to_mind = _to_mind(settings, hear)
         traces = await _traces(stack, settings, vault, to_mind, counts)
         mind = await stack.enter_async_context(to_mind)
         public = await stack.enter_async_context(Client(paths.socket_in(folder, "vault-public")))
         spend = _spend(stack, settings, life)
-        credentials = await _credentials(vault, settings.egress)
+        credentials = await stack.enter_async_context(handed_over(vault, settings.egress, news))
         url = f"http://{_shown_host(settings.host)}:{world.getsockname()[1]}"
         faces = {face.slug: face for face in settings.faces}
         files = Files()
         keep = (files,) if spend is None else (spend, files)
         doorway = Doorway(vault, mind, frozenset(face.agent for face in settings.faces), keep, counts)
         conversation = Conversation(doorway, mailroom, mind, faces)
-        alarms = Alarms(life.tell)
+        alarms, accounts = Alarms(life.tell), Accounts(public, settings.trust)
         methods = TerminalConnector(
-            conversation, public, url, settings.trust, _spent(settings, spend), alarms
+            conversation, public, url, settings.trust, _spent(settings, spend), alarms, accounts
         ).methods()
         terminal = Server("terminal", paths.socket_in(folder, "terminal"), methods, log.info)
         await terminal.start()
         stack.push_async_callback(terminal.close)
 
         api = ChatApi(conversation, public)
-        evidence = Evidence(conversation, public, Collateral(settings.collateral, settings.pccs))
+        evidence = Evidence(conversation, public, Collateral(settings.collateral, settings.pccs), accounts)
         page = ChatPage(conversation, api, settings.trust)
         hosts = LOOPBACK if settings.host in ("127.0.0.1", "localhost", "::1") else None
         health = Health(doorway, mailroom, faces, alarms)
@@ -96,7 +99,7 @@ async def serve(settings: boot.GateBoot, life: child.Life) -> None:
             egress = await _opened(stack, Egress(rules, credentials, spend, counts))
             stack.callback(way.unlink, missing_ok=True)
             await stack.enter_async_context(_listen(Door(files, agents, egress), paths.bind(way)))
-        offices = _offices(settings, doorway, mailroom, public, alarms, hooks, files)
+        offices = _offices(settings, doorway, mailroom, public, alarms, hooks, files, news, accounts)
         life.ready(url=url)
         await stack.enter_async_context(running(settings.connectors, offices, counts))
         await life.draining.wait()
@@ -115,13 +118,16 @@ def _offices(
     alarms: Alarms,
     hooks: Hooks,
     files: Files,
+    news: SecretNews,
+    accounts: Accounts,
 ) -> Callable[[boot.ConnectorBoot], GateOffice]:
     """Makes the office of a connector."""
     faces = {face.agent: face for face in settings.faces}
 
     def office(of: boot.ConnectorBoot) -> GateOffice:
         face, shown = faces[of.agent], (settings.trust, settings.public_url)
-        return GateOffice(face, of.plugin, doorway, mailroom, public, alarms.tell, hooks.posted, shown, files)
+        tell, posted = alarms.tell, hooks.posted
+        return GateOffice(face, of.plugin, doorway, mailroom, public, tell, posted, shown, files, news, accounts)
 
     return office
 
@@ -187,7 +193,9 @@ def _spent(settings: boot.GateBoot, spend: Spend | None) -> Callable[[int], Json
     return spent
 
 
-async def _vault(stack: contextlib.AsyncExitStack, folder: Path, counts: Counts) -> tuple[Client, Mailroom]:
+async def _vault(
+    stack: contextlib.AsyncExitStack, folder: Path, counts: Counts, news: SecretNews
+) -> tuple[Client, Mailroom]:
     """The link to the vault: whenever it comes (back), what is due is handed to the mailroom."""
 
     def hear(method: str, params: Json) -> None:
@@ -197,9 +205,12 @@ async def _vault(stack: contextlib.AsyncExitStack, folder: Path, counts: Counts)
             mailroom.stop(params["agent"])
         elif method == "agent.resumed":
             mailroom.spawn(mailroom.resume(params["agent"]))
+        elif method == "secret.changed":
+            news.tell(params["name"])
 
     async def catch_up(link: Client) -> None:
         await link.call("subscribe")
+        news.tell()
         mailroom.due(parse_due(await link.call("effect.due")))
 
     vault = Client(paths.socket_in(folder, "vault-gate"), on_connect=catch_up, on_notify=hear)
@@ -236,16 +247,6 @@ async def _traces(
     traces = Traces(tracer, ask, {face.agent: face.name for face in settings.faces}, counts)
     stack.push_async_callback(traces.close)
     return traces
-
-
-async def _credentials(vault: Client, rules: tuple[boot.EgressRule, ...]) -> Mapping[str, str]:
-    """The keys the rules name, handed over by the vault; a rule whose key is missing goes without."""
-    found = {}
-    for rule in rules:
-        if rule.credential:
-            with contextlib.suppress(Refused):
-                found[rule.name] = (await vault.call("secret.get", {"name": rule.credential}))["value"]
-    return found
 
 
 class _Listener(uvicorn.Server):

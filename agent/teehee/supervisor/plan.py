@@ -108,13 +108,13 @@ def _agents(plan: Plan, name: str) -> list[PlannedAgent]:
     agents: list[PlannedAgent] = []
     for number, reading in enumerate(readings):
         at = slot if number == 0 else f"{slot}#{number}"
-        slug = slugs[at] if at in slugs else _slug(reading.character.name, set(slugs.values()))
+        slug = slugs[at] if at in slugs else slug_of(reading.character.name, set(slugs.values()))
         slugs[at] = slug
         agents.append(_planned(at, slug, folder, reading, plan))
     return agents
 
 
-def _slug(name: str, taken: set[str]) -> str:
+def slug_of(name: str, taken: set[str]) -> str:
     """An agent's address, made of its name."""
     slug = base = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "agent"
     number = 1

@@ -177,13 +177,14 @@ class Doors:
         return {"version": version, "value": value}
 
     async def secret_rotate(self, params: Params) -> Json:
-        """Replaces a secret the gate refreshed, only if nobody did so before it."""
-        asked = strict.parse(_Rotation, params)
-        return {
-            "version": await self.core.commit.run(
-                lambda: self.core.secrets.rotate(asked.name, asked.version, asked.value)
-            )
-        }
+        """Replaces a secret the gate refreshed, or keeps a first one, only if nobody did so before it."""
+        asked, now = strict.parse(_Rotation, params), self.core.now_ms()
+        version = await self.core.commit.run(
+            lambda: self.core.secrets.rotate(asked.name, asked.version, asked.value, now)
+        )
+        if version != asked.version:
+            self.push("gate", "secret.changed", {"name": asked.name})
+        return {"version": version}
 
 
 @dataclass(frozen=True, slots=True)

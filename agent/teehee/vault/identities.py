@@ -13,7 +13,7 @@ from teehee.vault import policy as policies
 from teehee.vault.keyring import KeyRing
 from teehee.vault.seal import Seal
 from teehee.wire.messages import AgentConfig, Identity
-from teehee.wire.strict import Malformed
+from teehee.wire.strict import Malformed, parse
 
 Row = tuple[str, str, str, str, str, str, int, int, int, str, bytes | None, str]
 ACCOUNT = re.compile(r"[a-z][a-z0-9_]{1,31}:[0-9]{1,20}")
@@ -26,6 +26,18 @@ class Agent:
 
     identity: Identity
     policy: policies.Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account on a platform, by its number there; `secrets` names what opens it, the token in use first.
+
+    The secrets are the gate's word. `since` is when it was first reported, in ms.
+    """
+
+    id: str
+    since: int
+    secrets: tuple[str, ...] = ()
 
 
 class Identities:
@@ -176,20 +188,26 @@ class Identities:
 
     def accounts(self, key_id: str) -> dict[str, str]:
         """The agent's accounts by platform, each by the platform's own number."""
-        (accounts,) = self.db.execute("SELECT accounts FROM identities WHERE key_id=?", (key_id,)).fetchone()
-        return dict(json.loads(accounts))
+        return {platform: account.id for platform, account in self.held(key_id).items()}
 
-    def set_account(self, agent: str, platform: str, account: str) -> bool:
-        """Records an account, inside the caller's transaction; False when it is known. Raises Malformed."""
+    def held(self, key_id: str) -> dict[str, Account]:
+        """The agent's accounts by platform, with the secrets that open them."""
+        (accounts,) = self.db.execute("SELECT accounts FROM identities WHERE key_id=?", (key_id,)).fetchone()
+        return {platform: parse(Account, account) for platform, account in json.loads(accounts).items()}
+
+    def set_account(self, agent: str, platform: str, account: Account) -> bool:
+        """Records an account, inside the caller's transaction; is it another than before? Raises Malformed."""
         key_id = self.get(agent).identity.key_id
-        if not ACCOUNT.fullmatch(f"{platform}:{account}"):
+        if not ACCOUNT.fullmatch(f"{platform}:{account.id}"):
             raise Malformed("account: expected a platform's name and a number")
-        known = self.accounts(key_id)
-        if known.get(platform) == account:
-            return False
-        told = json.dumps({**known, platform: account}, sort_keys=True)
-        self.db.execute("UPDATE identities SET accounts=? WHERE key_id=?", (told, key_id))
-        return True
+        held = self.held(key_id)
+        before = held.get(platform)
+        is_new = before is None or before.id != account.id
+        held[platform] = account if before is None or is_new else replace(account, since=before.since)
+        if held[platform] != before:
+            told = json.dumps({name: asdict(one) for name, one in held.items()}, sort_keys=True)
+            self.db.execute("UPDATE identities SET accounts=? WHERE key_id=?", (told, key_id))
+        return is_new
 
     def reread(self) -> None:
         """Takes the records as they stand in the database: a transaction that changed one may have been undone."""

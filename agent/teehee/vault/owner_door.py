@@ -1,7 +1,7 @@
 """The owner's door: configure, stop, resume, status, secrets; every request signed and numbered."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from teehee.vault.doors import DAY_MS, Push
 from teehee.vault.identities import Agent
 from teehee.vault.log import log
 from teehee.vault.owner import OwnerDesk
+from teehee.vault.secrets import Giver
 from teehee.wire import strict
 from teehee.wire.messages import AgentConfig, Configure, Identity
 from teehee.wire.owner import Envelope, Request
@@ -29,7 +30,8 @@ SALT = re.compile(r"[0-9a-f]{64}")
 class OwnerDoor:
     """`on_configured` opens the other doors: until an owner configures, there is nothing to ask or answer.
 
-    Where the measured compose configured (`is_measured`), an owner may stop, resume and look, and change nothing.
+    Where the measured compose configured (`is_measured`), an owner may stop, resume, look and hand over secrets: who
+    the agents are, and what they may do, is measured and theirs no more.
     """
 
     def __init__(
@@ -60,13 +62,17 @@ class OwnerDoor:
         return await self._do(params, here, {name: known[name] for name in FROM_AFAR if name in known})
 
     def _methods(self) -> dict[str, Method]:
-        methods: dict[str, Method] = {"stop": self._stop, "resume": self._resume, "status": self._status}
+        methods: dict[str, Method] = {
+            "stop": self._stop,
+            "resume": self._resume,
+            "status": self._status,
+            "secret.set": self._secret_set,
+            "secret.names": self._secret_names,
+        }
         if not self.is_measured:
             methods |= {
                 "configure": self._configure,
                 "recall": self._recall,
-                "secret.set": self._secret_set,
-                "secret.names": self._secret_names,
                 "backup.key": self._backup_key,
                 "restored": self._restored,
             }
@@ -90,13 +96,13 @@ class OwnerDoor:
         """Admits the agents, opens their next epoch, keeps their secrets, and only then opens the other doors."""
         admitted = await self.core.identities.admit(wanted.agents)
 
-        def write() -> list[Agent]:
-            for name, value in wanted.secrets.items():
-                self.core.secrets.put(name, value)
-            return [self._enter(agent, config) for agent, config in zip(admitted, wanted.agents, strict=True)]
+        def write() -> tuple[list[str], list[Agent]]:
+            changed = [name for name, value in wanted.secrets.items() if self._put(name, value, "start")["changed"]]
+            return changed, [self._enter(agent, config) for agent, config in zip(admitted, wanted.agents, strict=True)]
 
-        agents = await self.core.commit.run(write)
+        changed, agents = await self.core.commit.run(write)
         await self.on_configured()
+        self._tell_secrets(changed)
         names = [agent.identity.name for agent in agents]
         log("configured", agents=names, secrets=sorted(wanted.secrets), trust=self.core.ring.trust)
         return {"agents": [asdict(agent.identity) for agent in agents], "trust": self.core.ring.trust}
@@ -163,11 +169,25 @@ class OwnerDoor:
         return {"agents": agents, "trust": self.core.ring.trust}
 
     async def _secret_set(self, envelope: Envelope, request: Request) -> Json:
+        """Keeps a secret; `before` is who gave the one it replaces, which a start with that one brings back."""
         asked = strict.parse(_Secret, request.params)
-        return {"version": await self.core.commit.run(lambda: self.core.secrets.put(asked.name, asked.value))}
+        told = await self.core.commit.run(lambda: self._put(asked.name, asked.value, "owner"))
+        self._tell_secrets([asked.name] if told["changed"] else [])
+        return told
+
+    def _put(self, name: str, value: str, giver: Giver) -> dict[str, Json]:
+        before = self.core.secrets.about(name)
+        version = self.core.secrets.put(name, value, giver, self.core.now_ms())
+        changed = before is None or before.version != version
+        return {"version": version, "changed": changed, "before": before.giver if before else ""}
+
+    def _tell_secrets(self, changed: Iterable[str]) -> None:
+        """Lets the gate know, once it is committed."""
+        for name in changed:
+            self.push("gate", "secret.changed", {"name": name})
 
     async def _secret_names(self, envelope: Envelope, request: Request) -> Json:
-        return {"names": self.core.secrets.names()}
+        return {"secrets": [asdict(kept) for kept in self.core.secrets.kept()]}
 
     async def _backup_key(self, envelope: Envelope, request: Request) -> Json:
         """The key of one backup: it opens that file and nothing else of this vault."""

@@ -10,6 +10,7 @@ from teehee.errors import Refused
 from teehee.vault import brake, policy
 from teehee.vault.core import Core
 from teehee.vault.doors import Push
+from teehee.vault.identities import Account
 from teehee.vault.ledger import chat_of
 from teehee.wire import failpoints, strict
 from teehee.wire.messages import CHOICE, COMMAND, Effect, Part, Submission, Witness
@@ -19,6 +20,7 @@ Json = Any
 Params = dict[str, Json]
 AT_ONCE = 500
 BY = re.compile(r"[0-9A-Za-z]{8,64}")
+MOST_SECRETS = 8
 WORD_MS = 600_000  # an owner's word counts for so long after it was witnessed
 
 
@@ -194,8 +196,11 @@ class PlatformDoor:
     async def account(self, params: Params) -> Json:
         """The account an agent has on a platform, by the platform's own number: it stands in the next statement."""
         asked = strict.parse(_Account, params)
+        if len(asked.secrets) > MOST_SECRETS:
+            raise strict.Malformed(f"secrets: at most {MOST_SECRETS} open one account")
+        account = Account(asked.id, self.core.now_ms(), asked.secrets)
         changed = await self.core.commit.run(
-            lambda: self.core.identities.set_account(asked.agent, asked.platform, asked.id)
+            lambda: self.core.identities.set_account(asked.agent, asked.platform, account)
         )
         if changed:
             self.core.statements.refresh_soon()
@@ -277,6 +282,9 @@ class _Agent:
 
 @dataclass(frozen=True, slots=True)
 class _Account:
+    """`secrets` names what opens the account, the token in use first."""
+
     agent: str
     platform: str
     id: str
+    secrets: tuple[str, ...] = ()

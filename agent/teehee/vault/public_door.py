@@ -2,7 +2,7 @@
 
 import base64
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from teehee.vault.core import Core
@@ -29,6 +29,7 @@ class PublicDoor:
     def methods(self) -> dict[str, Handler]:
         return {
             "agents": lambda _: self.core.identities.told(self.core.ring.trust),
+            "accounts": self.accounts,
             "checkpoint": self.checkpoint,
             "leaves": self.leaves,
             "consistency": self.consistency,
@@ -36,6 +37,19 @@ class PublicDoor:
             "statement": self.statement,
             "bundle": self.bundle,
         }
+
+    def accounts(self, params: Params) -> Json:
+        """The accounts of an agent, and of each secret that opens one: who gave it, and when."""
+        identity = self.core.identities.get(strict.parse(_AgentName, params).agent).identity
+        return {
+            "accounts": [
+                {"platform": platform, "id": held.id, "since": held.since, "secrets": self._origins(held.secrets)}
+                for platform, held in sorted(self.core.identities.held(identity.key_id).items())
+            ]
+        }
+
+    def _origins(self, names: tuple[str, ...]) -> list[Json]:
+        return [asdict(kept) for name in names if (kept := self.core.secrets.about(name)) is not None]
 
     async def checkpoint(self, params: Params) -> Json:
         identity = self.core.identities.get(strict.parse(_AgentName, params).agent).identity

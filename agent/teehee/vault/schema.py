@@ -89,4 +89,7 @@ MIGRATIONS = (
         agent TEXT NOT NULL, chat TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (agent, chat)
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE secrets ADD COLUMN origin BLOB;
+    """,
 )

@@ -7,8 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 from teehee.connector import Posted, Pressed, Signal
-from teehee.errors import Refused
+from teehee.errors import Refused, Unavailable
+from teehee.gate.accounts import Accounts
 from teehee.gate.connectors.courier import Courier
+from teehee.gate.credentials import SecretNews
 from teehee.gate.doorway import Doorway
 from teehee.gate.files import Files
 from teehee.gate.mailroom import Mailroom, parse_due
@@ -19,7 +21,7 @@ from teehee.wire.messages import CHOICE, MESSAGE, Effect, Event
 
 Json = Any
 QUOTE_SECONDS = 30.0
-LOOK_SECONDS = 5.0  # between two looks whether a secret has changed
+LOOK_SECONDS = 60.0  # between two looks whether a secret has changed: the vault tells, and a word can be lost
 
 
 class GateOffice:
@@ -39,6 +41,8 @@ class GateOffice:
         hooks: dict[tuple[str, str], Posted],
         shown: tuple[str, str],
         files: Files,
+        news: SecretNews,
+        accounts: Accounts,
     ) -> None:
         self.agent, self.slug, self.name = face.agent, face.slug, face.name
         self.source, (self.trust, url) = source, shown
@@ -49,6 +53,7 @@ class GateOffice:
         self._tell = tell
         self.hooks = hooks
         self.files = files
+        self._news, self._accounts = news, accounts
 
     async def receive(self, event: Event) -> bool:
         self._own(event)
@@ -119,16 +124,27 @@ class GateOffice:
 
     async def changed(self, name: str, version: int) -> None:
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            try:
-                now, _ = await self.secret(name)
-            except Refused:
-                now = 0
-            if now != version:
-                return
+            told = self._news.next(f"{self.slug}/{name}")  # before the look: no word falls between the two
+            with contextlib.suppress(Unavailable):  # while the vault is away nobody can have changed it
+                if await self._version(name) != version:
+                    return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await told.wait()
 
-    async def account(self, number: str) -> None:
-        await self.vault.call("account.report", {"agent": self.agent, "platform": self.source, "id": number})
+    async def _version(self, name: str) -> int:
+        try:
+            return (await self.secret(name))[0]
+        except Refused:
+            return 0
+
+    async def account(
+        self, number: str, secrets: Sequence[str] = (), powers: Sequence[str] = (), guards: Sequence[str] = ()
+    ) -> None:
+        named = [f"{self.slug}/{name}" for name in secrets]
+        asked = {"agent": self.agent, "platform": self.source, "id": number, "secrets": named}
+        await self.vault.call("account.report", asked)
+        self._accounts.remember(self.agent, self.source, powers, guards)
 
     async def referred(self, reference: str) -> Effect | None:
         found = await self.vault.call("effect.referred", {"agent": self.agent, "reference": reference})

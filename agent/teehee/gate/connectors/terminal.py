@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from teehee.gate.accounts import Accounts
 from teehee.gate.alarms import Alarms
 from teehee.gate.conversation import Conversation, Guest, shown
 from teehee.wire import strict
@@ -103,6 +104,7 @@ class TerminalConnector:
         trust: str,
         spent: Callable[[int], Json],
         alarms: Alarms,
+        accounts: Accounts,
     ) -> None:
         self.conversation = conversation
         self.public = public
@@ -111,11 +113,13 @@ class TerminalConnector:
         self.began = time.time()
         self.spent = spent
         self.alarms = alarms
+        self.held = accounts
         # The socket's mode lets in this user only, so this is who speaks.
         self.principal = f"terminal:{os.getuid()}"
 
     def methods(self) -> dict[str, Handler]:
         return {
+            "accounts": self.accounts,
             "agents": self.agents,
             "say": self.say,
             "pull": self.pull,
@@ -133,6 +137,16 @@ class TerminalConnector:
 
     def agents(self, params: Params) -> Json:
         return [asdict(face) | {"url": self.url} for face in self.conversation.faces.values()]
+
+    async def accounts(self, params: Params) -> Json:
+        """Who holds what of each agent's accounts, or of one's."""
+        named = strict.parse(Named, params).agent
+        faces = [self.conversation.face(named)] if named else list(self.conversation.faces.values())
+        return [
+            {"agent": face.slug, "name": face.name, "trust": self.trust, "accounts": await self.held.of(face.agent)}
+            | {"alarms": self.alarms.of(face.name)}
+            for face in faces
+        ]
 
     async def say(self, params: Params) -> Json:
         said = strict.parse(Say, params)
@@ -192,6 +206,7 @@ class TerminalConnector:
             "checkpoint": signed["checkpoint"],
             "origin": signed["origin"],
             "log_key": signed["key"],
+            "accounts": await self.held.of(face.agent),
             "alarms": self.alarms.of(face.name),
         }
 

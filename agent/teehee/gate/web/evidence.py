@@ -1,6 +1,7 @@
 """What anyone may take away and check: an agent's bundle as one file, and a page that says how."""
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from teehee.evidence import bundle, statement
+from teehee.gate.accounts import Accounts
 from teehee.gate.collateral import Collateral
 from teehee.gate.conversation import Conversation
 from teehee.gate.web.layout import e, facts, inner_head, page
@@ -38,10 +40,13 @@ NOT_SHOWN = (
 class Evidence:
     """The vault's evidence with Intel's word on the platform added, and the page about it."""
 
-    def __init__(self, conversation: Conversation, public: Client, collateral: Collateral) -> None:
+    def __init__(
+        self, conversation: Conversation, public: Client, collateral: Collateral, accounts: Accounts
+    ) -> None:  # fmt: skip
         self.conversation = conversation
         self.public = public
         self.collateral = collateral
+        self.accounts = accounts
 
     async def bundle(self, request: Request) -> Response:
         """GET /chat/{agent}/bundle.json?nonce=HEX, and /bundle.json where one agent runs; a nonce is answered by it."""
@@ -62,10 +67,12 @@ class Evidence:
         given = await self.public.call("bundle", {"agent": face.agent}, patience=QUOTE_SECONDS)
         said = statement.parse(given["statement"].encode())
         host = request.headers.get("host", "")
-        return page(f"Verify {face.name}", _shown(face, said, f"{request.url.scheme}://{host}/chat/{face.slug}"))
+        held = await self.accounts.of(face.agent)
+        shown = _shown(face, said, f"{request.url.scheme}://{host}/chat/{face.slug}", held)
+        return page(f"Verify {face.name}", shown)
 
 
-def _shown(face: Face, said: statement.Statement, address: str) -> str:
+def _shown(face: Face, said: statement.Statement, address: str, held: Sequence[Json]) -> str:
     wallets = [(f"{chain} wallet", wallet) for chain, wallet in said.addresses.items()]
     accounts = [(f"{platform} account", account) for platform, account in said.accounts.items()]
     rows = [
@@ -83,12 +90,21 @@ def _shown(face: Face, said: statement.Statement, address: str) -> str:
         f"</p><pre>{e(command)}</pre><p>or take {bundle_at}, one file with "
         f"everything a check needs, and do it by hand.</p><h2>What it states, under its machine&#x27;s signature</h2>"
         f"{facts(rows)}<h2>What a check shows</h2><ul>{_items(shown)}</ul>"
-        f"<h2>What it does not show</h2><ul>{_items(NOT_SHOWN)}</ul>"
+        f"<h2>What it does not show</h2><ul>{_items(NOT_SHOWN)}</ul>{''.join(map(_held, held))}"
         "</main>"
     )
 
 
-def _items(sentences: tuple[str, ...]) -> str:
+def _held(account: Json) -> str:
+    """Who holds what of one account; the agent's own word, like all of the page."""
+    seen = [one["seen"] for one in account["secrets"]]
+    told = [("Who has seen what opens it", seen), ("What people can do all the same", account["powers"]),
+            ("What guards against that", account["guards"])]  # fmt: skip
+    parts = "".join(f"<p>{e(title)}</p><ul>{_items(sentences)}</ul>" for title, sentences in told if sentences)
+    return f"<h2>Its account {e(account['platform'])} {e(account['id'])}</h2>{parts}"
+
+
+def _items(sentences: Sequence[str]) -> str:
     return "".join(f"<li>{e(sentence)}</li>" for sentence in sentences)
 
 
