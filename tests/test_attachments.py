@@ -35,6 +35,17 @@ def contents(stage: Stage) -> list[Json]:
     return [json.loads(content) for (content,) in rows]
 
 
+async def account(stage: Stage) -> list[tuple[str, str, int, bool]]:
+    """(model, state, tokens, is it on somebody's account) of the calls so far, once all are settled."""
+
+    def rows() -> list[Json]:
+        with sqlite3.connect(stage.up.folder / "gate.db") as db:
+            return db.execute("SELECT model, state, tokens, principal FROM calls ORDER BY id").fetchall()
+
+    await until(lambda: all(state != "open" for _, state, _, _ in rows()))
+    return [(model, state, tokens, bool(principal)) for model, state, tokens, principal in rows()]
+
+
 def logged(stage: Stage) -> str:
     return "\n".join(file.read_text() for file in (stage.up.folder / "logs").iterdir())
 
@@ -100,8 +111,12 @@ async def test_what_was_overheard_is_read_when_somebody_asks_about_it(tmp_path: 
         await stage.answered(group)
         told = asked(stage.model.requests[-1])
         kept = contents(stage)
+        kim.says(group, "@teehee_bot thanks")
+        await stage.answered(group, 2)
+        later = asked(stage.model.requests[-1])
 
     assert untouched == []
+    assert later.count("B: The lamp is lit at six.") == 1
     assert "With the message of Sam that Kim replies to:" in told
     assert "> The keeper's name is Vesper." in told
     assert kept[0]["attachments"][0]["text"] == NOTES

@@ -80,20 +80,21 @@ class _Reading:
         return thing.get("kind") == "document" and documents.is_readable(name, mime)
 
 
-async def read(files: Files | None, store: MindStore, agent: Agent, row: Row, message: Message) -> None:
+async def read(files: Files | None, store: MindStore, agent: Agent, row: Row, message: Message) -> bool:
     """Reads what came with a row's message, and with the one it replies to, into the row's event, and keeps it.
 
-    Raises Unavailable when it cannot be kept.
+    True when the room's past reads differently for it. Raises Unavailable when it cannot be kept.
     """
     event = row.event
     if files is None or event.kind != MESSAGE or isinstance(agent.brain, models.Classic):
-        return
+        return False
     own, theirs = attached.things(event.content), _replied(store, event, message)
     reading = _Reading(files, agent, event, message.id, asyncio.get_running_loop().time() + SECONDS)
     own_read, theirs_read = await reading.all(own), await reading.all(theirs)
     if reading.left < MOST:
         await store.commit.run(lambda: _keep(store, row.seq, message, own_read, theirs_read))
     row.event = replace(row.event, content=_content(row.event.content, own_read, theirs_read))
+    return theirs_read != theirs
 
 
 def _content(content: Mapping[str, Json], own: Sequence[Thing], theirs: Sequence[Thing]) -> Mapping[str, Json]:

@@ -60,8 +60,8 @@ async def run(desk: Desk, agent: Agent, row: Row, show: draft.Show = draft.unsee
         return known
     message = message_of(row.event)
     with notes.taken(desk.records.begin(row, message)):
-        if row.answer is None:
-            await attachments.read(desk.files, desk.store, agent, row, message)
+        if row.answer is None and await attachments.read(desk.files, desk.store, agent, row, message):
+            desk.recent.forget([message.room_id])
         turn = begin(desk, agent, row.event)
         parts = await decided(agent, turn, row.answer, partial(_journal, desk, agent, row), show)
         return await _submit(desk, row.event, parts)
