@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
@@ -215,6 +216,21 @@ async def test_while_the_model_writes_the_words_so_far_are_shown_in_private(stag
     drafts = [text for where, _, text in stage.world.drafts if where == chat.id]
     assert drafts
     assert all(text.startswith(draft) for draft in drafts)
+
+
+async def test_in_a_crowd_only_some_chats_are_shown_that_the_agent_writes(stage: Stage) -> None:
+    chats = [stage.world.private(stage.world.user(f"Fan {number}")) for number in range(40)]
+    stage.model.pause_seconds = 0.4
+    try:
+        for chat in chats:
+            chat.people[chat.id].says(chat, "one two three")
+        await until(lambda: all(stage.texts(chat) for chat in chats), seconds=40)
+    finally:
+        stage.model.pause_seconds = 0.0
+
+    shown = Counter(chat for chat, _, _ in [*stage.world.actions, *stage.world.drafts])
+    assert 0 < len([chat for chat in chats if shown[chat.id]]) < 40
+    assert all(len(stage.texts(chat)) == 1 for chat in chats)
 
 
 # -- commands

@@ -18,9 +18,8 @@ from telegram_stage import Stage, on_stage
 PASSED = [step for step in STEPS if step != "gate.effect.handed-over"]  # that one is of doors that are pulled
 MARKED, SENT = "gate.effect.marked", "gate.effect.sent"
 COMMAND_STEPS = [
-    "gate.event.received", "gate.event.witnessed", "vault.witness.before-commit", "vault.witness.after-commit",
-    "mind.inbox.before-commit", "mind.inbox.after-commit", "gate.effect.received", "vault.sending.before-commit",
-    "vault.sending.after-commit", "vault.outcome.before-commit", "vault.outcome.after-commit",
+    "gate.event.witnessed", "vault.witness.after-commit", "mind.inbox.before-commit", "gate.effect.received",
+    "vault.sending.after-commit", "vault.outcome.before-commit",
 ]  # fmt: skip
 
 
@@ -161,8 +160,8 @@ async def test_a_kill_at_any_moment_of_a_burst_neither_loses_nor_doubles(tmp_pat
 @pytest.mark.parametrize(
     "step",
     [
-        "gate.event.received", "gate.event.witnessed", "vault.witness.after-commit", "gate.effect.received",
-        "vault.sending.after-commit", MARKED, SENT, "vault.outcome.after-commit", "gate.outcome.reported",
+        "gate.event.witnessed", "gate.effect.received", "vault.sending.after-commit", MARKED, SENT,
+        "gate.outcome.reported",
     ],
 )  # fmt: skip
 async def test_who_asks_again_after_a_kill_is_forgotten_to_the_last_byte(tmp_path: Path, step: str) -> None:

@@ -42,6 +42,7 @@ BASIC_GROUP = re.compile(r"-(?!100)[0-9]{1,15}|-100[0-9]{0,9}")  # supergroups h
 MOST_FOLLOWED = 100
 MOST_ASKERS = 4096  # messages whose answer is awaited
 UNREADY_SECONDS = 1.0  # while there is no bot to send with
+MOST_SHOWN = 16  # turns that chats see the progress of; in a crowd, showing would cost more than answering
 COMMAND_SECONDS = 10.0  # a command that takes longer is answered beside what comes next
 STALE = (
     "I was away when you wrote that. I have read it now, and only answer what is new: say it again if it still matters."
@@ -80,6 +81,7 @@ class TelegramConnector:
         self._askers: Recent[list[int]] = Recent(MOST_ASKERS, list)  # by event
         self._told_stale: set[int] = set()  # chats that know since this start
         self._tasks: set[asyncio.Task[None]] = set()
+        self._shows: set[asyncio.Task[None]] = set()
 
     # -- in
 
@@ -192,7 +194,10 @@ class TelegramConnector:
         new = await self.office.receive(event)
         if kind == "message" and new and self.sender is not None:
             self._askers.get(event.event).append(inbound.sender.id)
-            self._spawn(progress.show(self.office, self.sender.api, event, time.monotonic))
+            if len(self._shows) < MOST_SHOWN:
+                show = self._spawn(progress.show(self.office, self.sender.api, event, time.monotonic))
+                self._shows.add(show)
+                show.add_done_callback(self._shows.discard)
         if reason == "stale" and inbound.chat.id not in self._told_stale:
             self._told_stale.add(inbound.chat.id)
             await self._say(inbound, STALE, "stale")

@@ -11,7 +11,7 @@ from teehee.gate.metrics import Counts
 from teehee.log import get_logger
 from teehee.wire import failpoints
 from teehee.wire.client import Client
-from teehee.wire.messages import Event
+from teehee.wire.messages import UNANSWERED, Event
 
 Json = Any
 ARRIVAL_SECONDS = 0.02
@@ -93,7 +93,7 @@ class Doorway:
         failpoints.hit("gate.event.received")
         for keeper in self.keep:
             keeper.note(event)
-        fresh = self.counts.came(event.agent, event.source, event.event)
+        fresh = event.kind not in UNANSWERED and self.counts.came(event.agent, event.source, event.event)
         witness = {
             "agent": event.agent,
             "source": event.source,

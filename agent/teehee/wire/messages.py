@@ -11,7 +11,7 @@ OUTCOMES = frozenset({DELIVERED, FAILED, UNKNOWN, EXPIRED})
 # What kinds of events there are: who may answer them is policy (vault/policy.py). Those not named here have no answer.
 MESSAGE, CHOICE, SCHEDULE = "message", "choice", "schedule"  # the mind answers
 COMMAND = "command"  # the gate answers, in code
-HEARD, EDIT, REACTION, MOVED = "heard", "edit", "reaction", "moved"  # remembered only
+HEARD, EDIT, REACTION, MOVED = UNANSWERED = "heard", "edit", "reaction", "moved"  # remembered only
 ANYONE, ASKER, OWNER = "anyone", "asker", "owner"  # who may press a button
 ABOUT = "x-teehee-message"  # the header that says for which message the mind asks a model
 
