@@ -207,6 +207,15 @@ async def test_an_order_given_twice_is_obeyed_and_answered_once(vault: Vault) ->
     assert (len(first["effects"]), second) == (1, {"changed": False, "effects": []})
 
 
+async def test_an_old_order_brought_again_is_no_new_one(vault: Vault) -> None:
+    for event, what in [("e1", "stop"), ("e2", "resume")]:
+        await vault.gate("event.witness", seen(event, "command", OWNER))
+        await order(vault, event, what)
+
+    assert await order(vault, "e1", "stop") == {"changed": False, "effects": []}
+    assert (await vault.gate("agent.today", {"agent": "agent-ada"}))["stopped"] is False
+
+
 async def test_an_owner_lets_the_agent_go_on(vault: Vault) -> None:
     for event, what in [("e1", "stop"), ("e2", "resume")]:
         await vault.gate("event.witness", seen(event, "command", OWNER))

@@ -14,11 +14,9 @@ from teehee.connector import (
     ConfigError,
     Connector,
     Effect,
-    Event,
     Failed,
     Later,
     Office,
-    Refused,
     Result,
     Sent,
     Settings,
@@ -33,6 +31,7 @@ from teehee_telegram.autopost import AutoPoster
 from teehee_telegram.flood import Flood, Limits
 from teehee_telegram.inbound import Inbound, Me, Skipped
 from teehee_telegram.manners import Manners, Verdict
+from teehee_telegram.orders import Orders
 from teehee_telegram.quota import Recent
 from teehee_telegram.settings import TelegramSettings
 from teehee_telegram.updates import read
@@ -40,6 +39,7 @@ from teehee_telegram.updates import read
 Json = Any
 BASIC_GROUP = re.compile(r"-(?!100)[0-9]{1,15}|-100[0-9]{0,9}")  # supergroups have longer ids
 MOST_FOLLOWED = 100
+MOST_JUDGED = 4096  # updates
 MOST_ASKERS = 4096  # messages whose answer is awaited
 UNREADY_SECONDS = 1.0  # while there is no bot to send with
 MOST_SHOWN = 16  # turns that chats see the progress of; in a crowd, showing would cost more than answering
@@ -77,7 +77,8 @@ class TelegramConnector:
         self._void: custody.Held | None = None  # the token that Telegram refused last
         self.sender: sending.Sender | None = None
         self.posts: AutoPoster | None = None
-        self.quiet: frozenset[str] = frozenset()  # chats whose admins asked for silence
+        self.orders = Orders(office, self.manners)
+        self._judged: Recent[list[Verdict]] = Recent(MOST_JUDGED, list)  # by update: one that comes again counts once
         self._askers: Recent[list[int]] = Recent(MOST_ASKERS, list)  # by event
         self._told_stale: set[int] = set()  # chats that know since this start
         self._tasks: set[asyncio.Task[None]] = set()
@@ -99,14 +100,15 @@ class TelegramConnector:
                 raise Unavailable("Telegram does not answer", code="telegram-away") from error
             self.office.tell("token", "")
             await self.office.account(str(self.me.id), held.secrets, *custody.told(held))
-            self.quiet = await self.office.quiet_chats()
+            self.orders.quiet = await self.office.quiet_chats()
             log.info("telegram_ready", agent=self.office.name, bot=self.me.id)
             self.sender = sending.Sender(api, self.flood, time.monotonic)
+            self.orders.bot = api.bot
             self.posts = AutoPoster(self.office, self.settings, self.me)
             try:
                 await self._serve(api, held)
             finally:
-                self.sender = None
+                self.sender = self.orders.bot = None
 
     async def _serve(self, api: Api, held: custody.Held) -> None:
         """Takes updates in and posts what is due; ends when the token is another."""
@@ -162,12 +164,7 @@ class TelegramConnector:
     async def _take(self, inbound: Inbound, is_part: bool) -> None:
         """One update: judged, witnessed and kept; then whatever follows from it. `is_part` is the rest of an album."""
         now = time.time_ns() // 1_000_000
-        if is_part and self.manners.admits(inbound, self.settings, self.me):
-            verdict = Verdict("heard", "album")
-        else:
-            verdict = self.manners.judge(inbound, self.settings, self.me, now)
-        if verdict.kind == "message" and inbound.room.partition("/")[0] in self.quiet:
-            verdict = Verdict("heard", "quiet")
+        verdict = self._verdict(inbound, is_part, now)
         if self.posts is not None and verdict.kind != "drop":
             self.posts.heard(inbound, now)
         log.debug("update_judged", kind=verdict.kind, reason=verdict.reason, update=inbound.update_id)
@@ -180,11 +177,24 @@ class TelegramConnector:
             case "command":
                 await self._command(inbound)
             case "choice":
-                await self._choice(inbound)
+                await self.orders.press(inbound, self.me)
             case "moved":
                 await self._moved(inbound)
             case kind:
                 await self._said(inbound, kind, verdict.reason, is_part)
+
+    def _verdict(self, inbound: Inbound, is_part: bool, now: int) -> Verdict:
+        """What an update is to the agent; the same again for one that is brought again."""
+        judged = self._judged.get(inbound.update_id)
+        if not judged:
+            if is_part and self.manners.admits(inbound, self.settings, self.me):
+                verdict = Verdict("heard", "album")
+            else:
+                verdict = self.manners.judge(inbound, self.settings, self.me, now)
+            if verdict.kind == "message" and inbound.room.partition("/")[0] in self.orders.quiet:
+                verdict = Verdict("heard", "quiet")
+            judged.append(verdict)
+        return judged[0]
 
     async def _said(self, inbound: Inbound, kind: str, reason: str, is_part: bool) -> None:
         text = None
@@ -200,19 +210,9 @@ class TelegramConnector:
                 show.add_done_callback(self._shows.discard)
         if reason == "stale" and inbound.chat.id not in self._told_stale:
             self._told_stale.add(inbound.chat.id)
-            await self._say(inbound, STALE, "stale")
+            await self.orders.say(inbound, self.me, STALE, "stale")
         elif reason.endswith("_hint"):
-            await self._say(inbound, OVER, "quota")
-
-    async def _say(self, inbound: Inbound, text: str, suffix: str) -> None:
-        """A sentence of code's about a message that gets no answer of the model's."""
-        event = events.event_of(self.office.agent, inbound, "command", self.me, "", f"-{inbound.sender.id}-{suffix}")
-        await self._answer(event, text)
-
-    async def _answer(self, event: Event, text: str) -> None:
-        await self.office.receive(event)
-        with contextlib.suppress(Refused):  # answered in an earlier life, or stopped
-            await self.office.answer(event, text, sending.SAY_TO_ONE)
+            await self.orders.say(inbound, self.me, OVER, "quota")
 
     async def _command(self, inbound: Inbound) -> None:
         """Witnesses a command and answers it; one that takes long is answered beside what comes next."""
@@ -220,76 +220,10 @@ class TelegramConnector:
             self.office.agent, inbound, "command", self.me, inbound.text[:200], f"-{inbound.sender.id}"
         )
         await self.office.receive(event)
-        task = self._spawn(self._obey(event, inbound))
+        task = self._spawn(self.orders.obey(event, inbound))
         done, _ = await asyncio.wait({task}, timeout=COMMAND_SECONDS)
         for one in done:
             one.result()
-
-    async def _obey(self, event: Event, inbound: Inbound) -> None:
-        name = inbound.command.name if inbound.command else ""
-        if name in commands.OWNERS:
-            done = "I am silent now. /resume lets me speak again." if name == "stop" else "I speak again."
-            with contextlib.suppress(Refused):
-                await self.office.order(event, name, done, sending.SAY)
-                return
-        if name in commands.ADMINS and await self._is_admin(inbound):
-            await self._hush(event, name == "quiet")
-            return
-        if commands.wants_to_be_forgotten(inbound):
-            await self._forget(event, inbound)
-            return
-        text = await commands.answer(commands.Asked(self.office, event, inbound))
-        with contextlib.suppress(Refused):
-            await self.office.answer(event, text, sending.SAY_TO_ONE)
-
-    async def _is_admin(self, inbound: Inbound) -> bool:
-        """Is the sender an admin of the group, by Telegram's own word just now?"""
-        if inbound.chat.type == "private" or self.sender is None:
-            return False
-        try:
-            member = await self.sender.bot.get_chat_member(inbound.chat.id, inbound.sender.id)
-        except TelegramError as error:
-            raise Unavailable("Telegram did not say who is an admin here", code="telegram-away") from error
-        return member.status in ("creator", "administrator")
-
-    async def _hush(self, event: Event, quiet: bool) -> None:
-        await self.office.quiet(event, quiet)
-        self.quiet = await self.office.quiet_chats()
-        text = "I am quiet here, and read along. /speak lets me talk again." if quiet else "I talk here again."
-        with contextlib.suppress(Refused):
-            await self.office.answer(event, text, sending.SAY)
-
-    async def _forget(self, event: Event, inbound: Inbound) -> None:
-        """Destroys, tells, and destroys what the telling left behind once it has left."""
-        told = events.event_of(
-            self.office.agent, inbound, "command", self.me, "", f"-{inbound.sender.id}{events.FORGOTTEN}"
-        )
-        if effects := await self.office.answers(told):  # in an earlier life
-            if not any(effect.state in ("due", "sending") for effect in effects):
-                await self.office.forget(event.principal)  # this very command has come again
-            return
-        receipt = await self.office.forget(event.principal)
-        self.manners.forget(inbound.sender.id)
-        await self._answer(told, commands.forgotten(receipt))
-
-    async def _choice(self, inbound: Inbound) -> None:
-        """A pressed button: witnessed with whose it is and what it said, told to the mind once."""
-        assert inbound.callback is not None
-        event = events.event_of(self.office.agent, inbound, "choice", self.me, "", f"-{inbound.sender.id}")
-        option = int(inbound.callback.data) if inbound.callback.data.isdecimal() else -1
-        pressed = await self.office.press(event, f"telegram:{inbound.chat.id}/{inbound.message_id}", option)
-        if pressed.state == "taken":
-            content = {**event.content, "choice": {"option": option, "label": pressed.label}}
-            await self.office.receive(events.reworded(event, pressed.label, content))
-        notes = {
-            "taken": pressed.label,
-            "again": f"You chose {pressed.label!r} before.",
-            "theirs-not": "This choice is for somebody else.",
-        }
-        if self.sender is not None:
-            with contextlib.suppress(TelegramError):  # the button stops turning a little later
-                note = notes.get(pressed.state, "This choice is closed.")
-                await self.sender.bot.answer_callback_query(inbound.callback.id, note[:200])
 
     async def _moved(self, inbound: Inbound) -> None:
         assert inbound.moved is not None

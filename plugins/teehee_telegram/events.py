@@ -89,3 +89,8 @@ def _content(inbound: Inbound) -> dict[str, Json]:
 def reworded(event: Event, text: str, content: dict[str, Json]) -> Event:
     """The event with other words."""
     return replace(event, text=text, content=content)
+
+
+def about(event: Event, suffix: str) -> Event:
+    """A command's event of its own for what code has to say afterwards: same place, same person, no words."""
+    return replace(event, event=f"{event.event}{suffix}", text="", content={})

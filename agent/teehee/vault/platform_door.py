@@ -134,6 +134,8 @@ class PlatformDoor:
         def obey() -> tuple[Json, list[Effect]]:
             now = self.core.now_ms()
             owner = self._owner(asked, now)
+            if self._is_answered(asked.agent, asked.source, asked.event):
+                return [], []  # obeyed before: an old order brought again is no new one
             effects: list[Effect] = []
             if stopped:
                 effects = self._said_now(asked, now)
@@ -151,6 +153,12 @@ class PlatformDoor:
         if principal not in self.core.identities.get(asked.agent).policy.owners:
             raise Refused("base.not-owner", "only an owner named in the policy may do that")
         return principal
+
+    def _is_answered(self, agent: str, source: str, event: str) -> bool:
+        row = self.core.db.execute(
+            "SELECT answered_at FROM events WHERE agent=? AND source=? AND event=?", (agent, source, event)
+        ).fetchone()
+        return row is not None and row[0] is not None
 
     def _commanded(self, agent: str, source: str, event: str, now: int) -> tuple[str, str]:
         """Who gave a command lately, and in which room. Raises Refused when nobody did."""
@@ -178,6 +186,8 @@ class PlatformDoor:
         def obey() -> bool:
             now = self.core.now_ms()
             _, room = self._commanded(asked.agent, asked.source, asked.event, now)
+            if self._is_answered(asked.agent, asked.source, asked.event):
+                return False  # obeyed before
             chat = (asked.agent, chat_of(room))
             if asked.quiet:
                 done = self.core.db.execute("INSERT OR IGNORE INTO quiet_chats VALUES (?,?,?)", (*chat, now))
