@@ -1,6 +1,8 @@
 """Settings of the character and ours are read strictly: what is odd is told, and never makes the agent louder."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -217,3 +219,15 @@ def test_any_character_and_any_settings_raise_nothing(config: Json, settings: di
 
     assert hash(found) is not None
     assert all(len(sentence) < 400 for sentence in told)
+
+
+def test_the_page_on_telegram_names_every_setting_and_key() -> None:
+    root = Path(__file__).parents[1]
+    source = (root / "plugins/teehee_telegram/settings.py").read_text()
+    page = (root / "docs/telegram.md").read_text()
+    ours = {f"TELEGRAM_{name}" for name in re.findall(r'(?:ours\.\w+|self\.taken)\("([A-Z_]+)"', source)}
+    eliza = set(re.findall(r'(?:eliza|posts)\.\w+\("(\w+)"', source))
+
+    assert len(ours) > 10
+    assert len(eliza) > 10
+    assert {name for name in ours | eliza if f"`{name}`" not in page} == set()
