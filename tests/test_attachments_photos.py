@@ -1,17 +1,15 @@
 """Photos: looked at by a model that can see, once; by nobody where there is none; what that costs is reserved."""
 
 import base64
-import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from teehee.character.providers import sees
-from teehee.testing import until
 from teehee.testing.scripted_model import Raw, Script, block
 from telegram_stage import Stage, on_stage
-from test_attachments import asked, contents, logged
+from test_attachments import account, asked, contents, logged
 
 Json = Any
 JPEG = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 40
@@ -90,12 +88,10 @@ async def test_another_model_of_the_endpoint_can_be_named_to_look(tmp_path: Path
     async with on_stage(tmp_path, script=script, options={"model": "mine", "vision_model": "my-eyes"}) as stage:
         await shown(stage, kind="document", name="a.jpg", mime="image/jpeg")
         names = [request["model"] for request in stage.model.requests]
-        with sqlite3.connect(stage.up.folder / "gate.db") as db:
-            query = "SELECT model, state, principal <> '' FROM calls ORDER BY id"
-            wanted = [("my-eyes", "told", 1), ("mine", "told", 1)]
-            await until(lambda: db.execute(query).fetchall() == wanted)
+        told = await account(stage)
 
     assert names == ["my-eyes", "mine"]
+    assert told == [("my-eyes", "told", 2, True), ("mine", "told", 2, True)]
 
 
 async def test_what_cannot_be_looked_at_has_its_words_and_the_turn_goes_on(tmp_path: Path) -> None:

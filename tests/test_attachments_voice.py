@@ -1,14 +1,13 @@
 """Voice messages: written down by an endpoint that is named for it, and then what somebody said."""
 
 import asyncio
-import sqlite3
 from pathlib import Path
 from typing import Any
 
 from sounds import ogg
 from teehee.testing.scripted_model import Raw
 from telegram_stage import Stage, on_stage
-from test_attachments import asked, contents, logged
+from test_attachments import account, asked, contents, logged
 
 Json = Any
 OPTIONS = {"model": "mine", "model_key": "sk-known-to-the-gate-only", "transcription_model": "my-ears"}
@@ -29,8 +28,7 @@ async def test_a_voice_message_is_written_down_and_counts_as_what_was_said(tmp_p
         told = await spoken(stage, ogg(3))
         (recording,) = stage.model.recordings
         kept = contents(stage)[0]
-        with sqlite3.connect(stage.up.folder / "gate.db") as db:
-            account = db.execute("SELECT model, state, tokens, principal <> '' FROM calls ORDER BY id").fetchall()
+        calls = await account(stage)
         later = await _next(stage)
         log = logged(stage)
 
@@ -38,7 +36,7 @@ async def test_a_voice_message_is_written_down_and_counts_as_what_was_said(tmp_p
     assert (recording["model"], recording["file"]) == ("my-ears", ogg(3))
     assert recording["headers"]["Authorization"] == "Bearer sk-known-to-the-gate-only"
     assert kept["attachments"][0]["text"] == "When is the lamp lit?\nTell me."
-    assert account[0] == ("my-ears", "told", 3, 1)
+    assert calls[0] == ("my-ears", "told", 3, True)
     assert "When is the lamp lit?" in later
     assert len(stage.model.recordings) == 1
     assert "lamp" not in log
