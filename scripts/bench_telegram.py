@@ -277,8 +277,7 @@ async def speed(folder: Path, messages: int) -> Json:
     """One message in each of so many private chats, one after the other, no limit near."""
     async with staged(folder, 10 * messages) as stage:
         crowd = stage.crowd
-        idle = stage.pss()
-        syncs = []
+        idle, before, syncs = stage.pss(), stage.cpu(), []
         for person, chat in crowd.privates:
             crowd.number += 1
             word = f"word{crowd.number:07d}"
@@ -287,11 +286,12 @@ async def speed(folder: Path, messages: int) -> Json:
             await asyncio.sleep(0.1)
             syncs.append(1000 / fdatasync_rate(folder, 1))
         await settled(stage, crowd, 60)
+        cpu = spent(before, stage.cpu(), messages)
         found = await verdict(stage, crowd)
         sync = statistics.median(syncs)
         return {
             "messages": messages, "ms_to_delivered": found["ms_to_delivered"], "fdatasync_ms_median": round(sync, 2),
-            "wanted_ms": round(15 + 6 * sync, 1), "idle_pss_mb": {"total": round(sum(idle.values()), 1), **idle},
+            "wanted_ms": round(15 + 6 * sync, 1), **cpu, "idle_pss_mb": {"total": round(sum(idle.values()), 1), **idle},
         }  # fmt: skip
 
 

@@ -138,6 +138,14 @@ def test_one_busy_chat_does_not_keep_others_waiting() -> None:
     assert all(world.waited[chat] == 0.0 for _, chat in others)
 
 
+def test_answers_that_take_long_slow_the_line_by_no_more_than_they_take() -> None:
+    world = World(seed=3).run([(START, str(chat)) for chat in range(600)], journey=0.4)
+    world.check()
+
+    rounds = 600 / 30 - 1
+    assert world.sent[-1][0] - START < rounds * (1.05 + 0.4) + 1
+
+
 def test_what_is_on_its_way_for_long_takes_up_room_until_it_is_done() -> None:
     flood = Flood()
     for chat in range(30):

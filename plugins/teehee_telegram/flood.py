@@ -13,7 +13,7 @@ from math import inf
 
 MARGIN = 1.05
 TICK = 1e-6  # seconds; a wait as short as this is none
-BUSY = 0.05  # seconds to wait when all that may be sent is on its way
+BUSY = 0.05  # seconds to wait while all that one chat may get is on its way
 PATIENCE = 1.0  # seconds that a place in the line is kept for a chat that does not come back
 FEW = 1024  # chats remembered without asking whether they are idle
 MOST_PER_SECOND = 1000  # what Telegram grants paid broadcasts
@@ -124,10 +124,10 @@ class Flood:
         self._drop_absent(now)
         place = self._places.get(chat)
         ahead = bisect_left(self._line, place.number) if place else len(self._line)
-        free = self.limits.per_second - self._flying
-        rounds, within = divmod(ahead, max(free, 1))
-        first = self._recent[self._flying + within] + MARGIN if free > 0 else now + BUSY
-        wait = max(first, now) + rounds * MARGIN - now
+        rounds, within = divmod(ahead, self.limits.per_second)
+        # What is on its way is done now at the earliest, so nobody is told to wait longer than it has to.
+        done_at = self._recent[self._flying + within] if self._flying + within < self.limits.per_second else now
+        wait = max(done_at + MARGIN, now) + rounds * MARGIN - now
         if place is not None:
             place.due = now + wait
         elif wait > TICK:
