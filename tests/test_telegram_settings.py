@@ -181,7 +181,7 @@ def test_an_odd_key_of_the_character_is_told_and_the_quieter_way_taken(
         ("API_ROOT", "http://proxy.example", "expected an https URL; https://api.telegram.org is taken"),
         ("API_ROOT", "https://me:pw@proxy.example", "expected an https URL; https://api.telegram.org is taken"),
         ("API_ROOT", "https://[broken", "expected an https URL; https://api.telegram.org is taken"),
-        ("WEBHOOK_URL", "http://127.0.0.1/hook", "expected an https URL; polling is taken"),
+        ("WEBHOOK_URL", "http://10.0.0.7/hook", "expected an https URL; polling is taken"),
         ("LOUDNESS", "11", "there is no such setting"),
     ],
 )
