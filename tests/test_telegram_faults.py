@@ -148,7 +148,8 @@ async def test_another_reader_of_the_token_is_told_on_every_other_channel(tmp_pa
         async def is_over() -> bool:
             return await alarms(stage) == []
 
-        await stage.answered(stage.world.private(sam))
+        sam.says(stage.world.private(sam), "hello again")  # the next request that is answered ends the alarm
+        await stage.answered(stage.world.private(sam), 2)
         await until(is_over)
 
 
