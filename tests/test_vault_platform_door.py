@@ -105,6 +105,16 @@ async def test_nothing_of_a_stopped_agent_is_handed_out(vault: Vault) -> None:
     assert await vault.gate("effect.sending", marks(effect)) == {"effects": []}
 
 
+async def test_what_was_marked_and_never_heard_of_again_is_unknown_after_a_day(vault: Vault) -> None:
+    sent, due = await said(vault, "e1"), await said(vault, "e2")
+    await vault.gate("effect.sending", {"effects": [sent["id"]], "by": "alife123"})
+    now = vault.core.now_ms() + 1
+
+    ended = await vault.core.commit.run(lambda: vault.core.ledger.expire(now, now))
+
+    assert [(one.id, one.state) for one in ended] == [(sent["id"], "unknown"), (due["id"], "expired")]
+
+
 # -- receipts by the platform's own name of a message
 
 

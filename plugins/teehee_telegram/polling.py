@@ -48,6 +48,7 @@ async def poll(office: Office, caller: Api, take: Take) -> None:
         for code in ("taken", "away"):
             office.tell(code, "")
         if not updates:
+            offset = None  # all are confirmed; after a quiet week Telegram numbers anew, maybe lower
             continue
         await _taken(take, updates)
         offset = max((number for one in updates if (number := _number(one)) is not None), default=-1) + 1

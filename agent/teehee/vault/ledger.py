@@ -217,14 +217,19 @@ class Ledger:
         return Settled(outcome.id, seq, agent_id, source, event, outcome.state)
 
     def expire(self, before: int, at: int) -> list[Settled]:
-        """Ends what nobody came for since `before`, some at a time; an empty list when there is no more."""
+        """Ends what nobody came for since `before`, some at a time; an empty list when there is no more.
+
+        What was marked as on its way and never heard of again may have arrived: that is unknown.
+        """
         agents = list(self.identities.agents)
         places = ",".join("?" * len(agents))
         rows = self.db.execute(
-            f"SELECT id FROM effects WHERE state='due' AND at<? AND agent IN ({places}) ORDER BY seq LIMIT ?",
+            f"SELECT id, state FROM effects WHERE state IN ('due', 'sending') AND at<? AND agent IN ({places})"
+            " ORDER BY seq LIMIT ?",
             (before, *agents, ROWS_LIMIT),
         ).fetchall()
-        ended = [self.settle(Outcome(effect, EXPIRED, "nobody-came"), at) for (effect,) in rows]
+        ends = {"due": (EXPIRED, "nobody-came"), "sending": (UNKNOWN, "nobody-told")}
+        ended = [self.settle(Outcome(effect, *ends[state]), at) for effect, state in rows]
         return [settled for settled in ended if settled is not None]
 
     # -- questions
