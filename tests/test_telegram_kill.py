@@ -3,7 +3,9 @@
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,12 +17,25 @@ from teehee.wire.failpoints import STEPS
 from telegram_ledger import Watched
 from telegram_stage import Stage, on_stage
 
-PASSED = [step for step in STEPS if step != "gate.effect.handed-over"]  # that one is of doors that are pulled
 MARKED, SENT = "gate.effect.marked", "gate.effect.sent"
+PASSED = [step for step in STEPS if step != "gate.effect.handed-over"]  # that one is of doors that are pulled
+
+# Each of these is another way to be cut off; the rest, which test_kill.py has for the terminal, is for `make kill`.
+NOW = (
+    "gate.event.received", "gate.event.witnessed", "mind.inbox.after-commit", "mind.submit.before-call",
+    "vault.intent.after-commit", "vault.sending.before-commit", "vault.sending.after-commit", MARKED, SENT,
+    "vault.outcome.after-commit",
+)  # fmt: skip
 COMMAND_STEPS = [
     "gate.event.witnessed", "vault.witness.after-commit", "mind.inbox.before-commit", "gate.effect.received",
     "vault.sending.after-commit", "vault.outcome.before-commit",
 ]  # fmt: skip
+
+
+def some_now(steps: Sequence[str], now: Sequence[str]) -> list[Any]:
+    """The steps, those not in `now` marked as long."""
+    assert set(now) <= set(steps)
+    return [pytest.param(step, marks=() if step in now else pytest.mark.long) for step in steps]
 
 
 def watched(folder: Path) -> tuple[TelegramWorld, Watched]:
@@ -57,7 +72,7 @@ async def outcomes(stage: Stage) -> Counter[tuple[str, str]]:
     return Counter((one.state, one.detail) for one in leaves if isinstance(one, leaf.Outcome))
 
 
-@pytest.mark.parametrize("step", PASSED)
+@pytest.mark.parametrize("step", some_now(PASSED, NOW))
 async def test_a_kill_at_this_step_neither_loses_nor_doubles_a_message(tmp_path: Path, step: str) -> None:
     world, updates = watched(tmp_path)
     async with on_stage(tmp_path, world=world, failpoint=step) as stage:
@@ -77,7 +92,7 @@ async def test_a_kill_at_this_step_neither_loses_nor_doubles_a_message(tmp_path:
         assert_each_is_handled_once(stage, updates)
 
 
-@pytest.mark.parametrize("step", COMMAND_STEPS)
+@pytest.mark.parametrize("step", some_now(COMMAND_STEPS, ("vault.sending.after-commit", "gate.event.witnessed")))
 async def test_a_command_is_answered_once_whatever_is_killed_meanwhile(tmp_path: Path, step: str) -> None:
     world, updates = watched(tmp_path)
     async with on_stage(tmp_path, world=world, failpoint=step) as stage:
@@ -124,7 +139,7 @@ class Crowd:
 
 
 @pytest.mark.parametrize("name", ["gate", "vault", "mind"])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 async def test_a_kill_at_any_moment_of_a_burst_neither_loses_nor_doubles(tmp_path: Path, name: str, seed: int) -> None:
     world, updates = watched(tmp_path)
     crowd = Crowd(world, seed)
@@ -159,10 +174,11 @@ async def test_a_kill_at_any_moment_of_a_burst_neither_loses_nor_doubles(tmp_pat
 
 @pytest.mark.parametrize(
     "step",
-    [
-        "gate.event.witnessed", "gate.effect.received", "vault.sending.after-commit", MARKED, SENT,
-        "gate.outcome.reported",
-    ],
+    some_now(
+        ["gate.event.witnessed", "gate.effect.received", "vault.sending.after-commit", MARKED, SENT,
+         "gate.outcome.reported"],
+        (SENT, "gate.event.witnessed"),
+    ),
 )  # fmt: skip
 async def test_who_asks_again_after_a_kill_is_forgotten_to_the_last_byte(tmp_path: Path, step: str) -> None:
     world, updates = watched(tmp_path)
