@@ -590,10 +590,10 @@ async def test_help_lists_the_commands_with_a_sentence_each() -> None:
     assert all(re.search(r"[^.]\.$", sentence) for sentence in listed.values()), "whole, not cut short"
 
 
-COMMANDS = ["run", "chat", "ask", "new", "log", "stop", "resume", "verify", "bundle", "trace", "replay", "costs"]
-COMMANDS += ["backup", "restore", "config", "doctor", "plugins", "simulator", "serve", "health"]
+COMMANDS = ["run", "chat", "ask", "new", "log", "stop", "resume", "owner", "verify", "bundle", "trace", "replay"]
+COMMANDS += ["costs", "accounts", "backup", "restore", "config", "doctor", "plugins", "simulator", "serve", "health"]
 COMMANDS += ["character check", "character explain", "character convert", "character diff"]
-COMMANDS += ["model list", "model install", "model test"]
+COMMANDS += ["model list", "model install", "model test", "secrets set", "secrets list"]
 
 
 ALONE = ("simulator", "serve", "health")  # what the environment says does not count there

@@ -149,7 +149,7 @@ async def test_an_outside_plugin_fires_remembers_and_can_be_removed(tmp_path: Pa
     async with staged(tmp_path, mine, "dice") as stage:
         told = await stage.agent.say("without", id="4")
 
-    assert [found["name"] for found in listed.json] == ["bootstrap"]
+    assert [found["name"] for found in listed.json] == ["bootstrap", "telegram"]
     assert told["messages"][0]["text"] == "heard: without"
     assert "plugin 'dice': is not installed" in stage.log
     assert "ROLL_DICE" not in stage.prompts("without")[0]

@@ -18,7 +18,8 @@ from telegram_ledger import Watched
 from telegram_stage import Stage, on_stage
 
 MARKED, SENT = "gate.effect.marked", "gate.effect.sent"
-PASSED = [step for step in STEPS if step != "gate.effect.handed-over"]  # that one is of doors that are pulled
+PULLED = ("gate.effect.handed-over", "gate.outcome.reported")  # passed where clients come for their messages
+PASSED = [step for step in STEPS if step not in PULLED]
 
 # Each of these is another way to be cut off; the rest, which test_kill.py has for the terminal, is for `make kill`.
 NOW = (
@@ -176,7 +177,7 @@ async def test_a_kill_at_any_moment_of_a_burst_neither_loses_nor_doubles(tmp_pat
     "step",
     some_now(
         ["gate.event.witnessed", "gate.effect.received", "vault.sending.after-commit", MARKED, SENT,
-         "gate.outcome.reported"],
+         "gate.effect.settled"],
         (SENT, "gate.event.witnessed"),
     ),
 )  # fmt: skip

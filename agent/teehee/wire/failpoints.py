@@ -36,8 +36,10 @@ STEPS = (
     "vault.sending.after-commit",  # 23
     "gate.effect.marked",  # 24: marked as on its way, not yet sent
     "gate.effect.sent",  # 25: the platform has answered, no outcome yet
+    "gate.effect.settled",  # 26: the same outcome as of 19, for a platform
 )
 
+ON_PLATFORMS = STEPS[STEPS.index("vault.sending.before-commit") :]  # passed by nothing that a client pulls
 _armed: dict[str, Path] = {}
 
 

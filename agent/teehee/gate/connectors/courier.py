@@ -142,7 +142,7 @@ class Courier:
                 log.warning("outcome_not_written", effect=effect.id, error=str(error))
                 await asyncio.sleep(PAUSE_SECONDS)
         self.counts.add("teehee_outcomes", outcome["state"])
-        failpoints.hit("gate.outcome.reported")
+        failpoints.hit("gate.effect.settled")
         try:
             await self.connector.settled(effect)
         except Exception:  # the outcome stands, whatever a connector makes of it
