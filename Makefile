@@ -23,7 +23,7 @@ fuzz: setup ## Fuzzes every parser long: 100,000 examples each instead of some h
 	@$(PY) -m pytest --hypothesis-profile teehee-long --timeout 7200 --numprocesses 2 --dist loadfile \
 	  tests/test_character_roundtrip.py tests/test_mind_template.py tests/test_evidence_*.py $(ARGS)
 
-kill: setup ## Kills gate, vault and mind at every step of a Telegram message: those that `make test` leaves out (ARGS).
+long: setup ## Runs the tests that `make test` leaves out for time: every step of a kill, thousands of messages (ARGS).
 	@$(PY) -m pytest -m long --numprocesses 2 $(ARGS)
 
 bench: setup ## Measures speed and memory with a fake model, and prints one line of JSON.

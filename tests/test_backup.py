@@ -327,7 +327,7 @@ async def test_a_running_folder_is_not_restored_into(taken: Path, stopped: Path)
 
 
 @pytest.mark.parametrize("name", ["vault.db", "mind.db"])
-@pytest.mark.parametrize("harm", ["page", "empty", "gone"])
+@pytest.mark.parametrize("harm", ["page", pytest.param("empty", marks=pytest.mark.long), "gone"])
 async def test_a_damaged_store_stops_the_start_with_a_sentence_and_a_restore_mends_it(
     taken: Path, stopped: Path, name: str, harm: str
 ) -> None:
@@ -359,7 +359,10 @@ async def killed(function: str, call: int, *arguments: object) -> bool:
     return await process.wait() == -signal.SIGKILL
 
 
-@pytest.mark.parametrize(("function", "call"), [("fsync", 1), ("fsync", 4), ("link", 1)])
+@pytest.mark.parametrize(
+    ("function", "call"),
+    [pytest.param("fsync", 1, marks=pytest.mark.long), ("fsync", 4), pytest.param("link", 1, marks=pytest.mark.long)],
+)
 async def test_a_backup_that_is_killed_leaves_none_and_the_next_one_is_whole(
     stopped: Path, tmp_path: Path, function: str, call: int
 ) -> None:
@@ -376,7 +379,10 @@ async def test_a_backup_that_is_killed_leaves_none_and_the_next_one_is_whole(
     assert names(tmp_path) == ["data", "killed.backup"]
 
 
-@pytest.mark.parametrize(("function", "call", "size"), [("fsync", 2, 6), ("rename", 1, 6), ("replace", 6, 4)])
+@pytest.mark.parametrize(
+    ("function", "call", "size"),
+    [pytest.param("fsync", 2, 6, marks=pytest.mark.long), ("rename", 1, 6), ("replace", 6, 4)],
+)
 async def test_a_restore_that_is_killed_leaves_the_old_state_or_the_new(
     taken: Path, stopped: Path, function: str, call: int, size: int
 ) -> None:

@@ -138,7 +138,7 @@ async def test_a_backup_of_many_minds_taken_under_load_holds_all_that_was_promis
         assert not [text for text in remembered if any(other in text for other in TEAM if other != name)]
 
 
-@pytest.mark.parametrize("lost", [("Ada",), ("Ada", "Eve"), ("vault",)])
+@pytest.mark.parametrize("lost", [("Ada",), pytest.param(("Ada", "Eve"), marks=pytest.mark.long), ("vault",)])
 async def test_lost_stores_stop_the_start_and_a_restore_mends_them(stopped: Stopped, lost: Iterable[str]) -> None:
     data = stopped.data
     for name in lost:

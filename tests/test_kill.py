@@ -19,11 +19,16 @@ from teehee.wire.failpoints import STEPS as ALL
 Json = Any
 ROOMS, MESSAGES = 6, 10
 STEPS = ALL[: -len(ON_PLATFORMS)]
+SEEN_BY_WEB = [step for step in STEPS if "gate." in step]
 PAID_ONCE = STEPS[STEPS.index("mind.journal.after-commit") :]  # from here on the answer is on disk
 
 
 @pytest.mark.parametrize(
-    ("door", "step"), [*(("terminal", step) for step in STEPS), *(("web", step) for step in STEPS if "gate." in step)]
+    ("door", "step"),
+    [
+        *(pytest.param("terminal", step, marks=pytest.mark.long if step in SEEN_BY_WEB else ()) for step in STEPS),
+        *(("web", step) for step in SEEN_BY_WEB),
+    ],
 )
 async def test_a_kill_at_this_step_neither_loses_nor_repeats_a_message(tmp_path: Path, door: str, step: str) -> None:
     async with (

@@ -134,7 +134,7 @@ def test_a_name_is_not_replaced_again() -> None:
 
 
 @pytest.mark.timeout(300)
-@settings(max_examples=EXAMPLES // 2, deadline=None)
+@settings(max_examples=EXAMPLES // 8, deadline=None)
 @given(template=TEMPLATES, values=st.dictionaries(KEYS, VALUES, max_size=5), era=st.sampled_from(["v1", "v0"]))
 def test_no_template_fails(template: str, values: dict[str, Json], era: str) -> None:
     printed = render(template, values, era)

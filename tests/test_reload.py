@@ -157,7 +157,15 @@ async def test_of_two_edits_within_a_second_the_last_counts(tmp_path: Path) -> N
         assert len(epochs(await agent.leaves())) == 1 + len(taken_in(agent))
 
 
-@pytest.mark.parametrize(("name", "moment"), [("mind", "back"), ("vault", "back"), ("vault", "down"), ("gate", "back")])
+@pytest.mark.parametrize(
+    ("name", "moment"),
+    [
+        ("mind", "back"),
+        ("vault", "back"),
+        pytest.param("vault", "down", marks=pytest.mark.long),
+        pytest.param("gate", "back", marks=pytest.mark.long),
+    ],
+)
 async def test_a_kill_during_the_reload_loses_nothing(tmp_path: Path, name: str, moment: str) -> None:
     """At once when the old mind is down, or when the new one has been started and is not ready."""
     file = write(tmp_path / "ada.json")

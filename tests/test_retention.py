@@ -159,6 +159,7 @@ async def test_of_signed_checkpoints_the_newest_are_kept_and_any_other_is_signed
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.long
 async def test_thousands_of_messages_leave_a_mind_of_bounded_size(tmp_path: Path) -> None:
     """Three times a thousand messages: the second and third thousand find the room the first one left."""
     rooms, each, sizes = 10, 100, []

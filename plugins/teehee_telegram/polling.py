@@ -19,6 +19,7 @@ Json = Any
 Take = Callable[[Sequence[Json]], Awaitable[None]]
 PAUSES = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0)  # seconds between tries while Telegram is away
 CONFLICT_SECONDS = 5.0
+ALBUM_SECONDS = 0.3  # after a part of an album, so that all of it is one message
 LONG_AWAY = 4  # tries in a row before anybody is told
 TAKEN = (
     "somebody else is reading this bot's messages: another program holds its token (409). If that is not you, "
@@ -38,6 +39,9 @@ async def poll(office: Office, caller: Api, take: Take) -> None:
     while True:
         try:
             updates = await caller.updates(offset)
+            if updates and _is_of_album(updates[-1]):  # the rest may be on its way: asked again, none is confirmed
+                await asyncio.sleep(ALBUM_SECONDS)
+                updates = await caller.updates(offset)
         except TelegramError as error:
             failures += 1
             await asyncio.sleep(_after(office, error, failures))
@@ -85,6 +89,11 @@ async def _taken(take: Take, updates: Sequence[Json]) -> None:
             log.warning("updates_not_kept", updates=len(updates), error=str(error))
             await asyncio.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
             failures += 1
+
+
+def _is_of_album(update: Json) -> bool:
+    message = update.get("message") if isinstance(update, dict) else None
+    return isinstance(message, dict) and "media_group_id" in message
 
 
 def _number(update: Json) -> int | None:
