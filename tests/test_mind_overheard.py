@@ -134,6 +134,22 @@ async def test_forgetting_takes_a_persons_words_out_of_what_others_quoted(tmp_pa
         assert "lovely name" in everything
 
 
+async def test_a_quote_of_somebody_never_met_there_is_gone_from_the_record_of_the_turn_too(tmp_path: Path) -> None:
+    async with mind(tmp_path, agent(ScriptedBrain(SAYS))) as ada:
+        quote = {"quote": {"of": SAM, "name": "Sam", "text": "my boat is called Quill"}}
+        await ada.accept(event("what does that mean?", 1, "message", KIM, content=quote))
+        await ada.answered("1-1-1")
+        ada.vault.deliver("1-1-1")
+        await until(lambda: bool(ada.store.db.execute("SELECT 1 FROM turns WHERE came IS NOT NULL").fetchall()))
+        entity = ids.create_unique_uuid(AGENT, "7")
+
+        gone = await ada.store.commit.run(lambda: forgetting.forget(ada.store, AGENT, SAM, entity))
+
+        assert gone.rooms == (ROOM,)
+        assert _rows(ada, "turns") == []
+        assert "Quill" not in str(_rows(ada, "inbox"))
+
+
 def _rows(ada: Mind, table: str) -> list[Json]:
     return ada.store.db.execute(f"SELECT * FROM {table}").fetchall()
 

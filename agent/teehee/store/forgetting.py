@@ -21,8 +21,8 @@ def forget(store: MindStore, agent_id: str, principal: str, entity_id: str) -> G
     rooms = [room for (room,) in db.execute("SELECT room_id FROM participants WHERE entity_id=?", (entity_id,))]
     seqs = _memories_of(store, agent_id, entity_id, rooms)
     db.executemany("DELETE FROM memories WHERE seq=?", [(seq,) for seq in seqs])
-    store.turns.forget(entity_id)
-    _unquote(store, agent_id, principal)
+    quoted = _unquote(store, agent_id, principal)
+    store.turns.forget(entity_id, quoted)
     messages = db.execute(
         "DELETE FROM inbox WHERE agent=? AND json_extract(body, '$.principal')=?", (agent_id, principal)
     ).rowcount
@@ -31,11 +31,18 @@ def forget(store: MindStore, agent_id: str, principal: str, entity_id: str) -> G
     db.execute("DELETE FROM participants WHERE entity_id=?", (entity_id,))
     db.execute("DELETE FROM entities WHERE id=?", (entity_id,))
     store.forget_known()
-    return Gone(len(seqs), messages, tuple(rooms))
+    return Gone(len(seqs), messages, tuple({*rooms, *quoted}))
 
 
-def _unquote(store: MindStore, agent_id: str, principal: str) -> None:
-    """Takes this person's words out of what others said in reply to them."""
+def _unquote(store: MindStore, agent_id: str, principal: str) -> list[str]:
+    """Takes this person's words out of what others said in reply to them; the rooms where that was.
+
+    They need not have been met there: a bot may see a message only where somebody replies to it.
+    """
+    rooms = store.db.execute(
+        "SELECT DISTINCT room_id FROM memories WHERE agent_id=? AND json_extract(content, '$.quote.of')=?",
+        (agent_id, principal),
+    ).fetchall()
     store.db.execute(
         "UPDATE memories SET content=json_remove(content, '$.quote') WHERE agent_id=?"
         " AND json_extract(content, '$.quote.of')=?",
@@ -46,6 +53,7 @@ def _unquote(store: MindStore, agent_id: str, principal: str) -> None:
         " AND json_extract(body, '$.content.quote.of')=?",
         (agent_id, principal),
     )
+    return [room for (room,) in rooms]
 
 
 def _own(store: MindStore, entity_id: str, rooms: list[str]) -> list[str]:

@@ -111,11 +111,15 @@ class TurnRecords:
         if row is not None:
             self._delete("agent_id=? AND seq<=?", (agent_id, row[0]))
 
-    def forget(self, entity_id: str) -> None:
-        """Deletes the records of every room this person was in: what they said is in their neighbours' turns too."""
+    def forget(self, entity_id: str, quoted: Sequence[str] = ()) -> None:
+        """Deletes the records of every room this person was in, and of those where they were `quoted`: what they said
+        is in their neighbours' turns too.
+        """
         self._delete(
             "entity_id=? OR room_id IN (SELECT room_id FROM participants WHERE entity_id=?)", (entity_id, entity_id)
         )
+        for room in quoted:
+            self._delete("room_id=?", (room,))
 
     def follow(self, last: int) -> None:
         """Deletes the records, up to this row, whose row in the inbox is gone."""
