@@ -8,7 +8,7 @@ from telegram.error import BadRequest, TelegramError
 from teehee.connector import FILE_LIMIT, ActionFailed, Unavailable
 from teehee_telegram.api import Api
 
-PLAIN = re.compile(r"[\w-]+(/[\w.-]*\w)+", re.ASCII)  # a path as Telegram gives it, and none that leads elsewhere
+PLAIN = re.compile(r"[\w-]+(/[\w.-]*[\w-])+", re.ASCII)  # a path as Telegram gives it, and none that leads elsewhere
 PATIENCE = httpx.Timeout(30.0, connect=10.0)  # the gate itself waits less
 
 
