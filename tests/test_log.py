@@ -104,3 +104,12 @@ def test_a_process_logs_one_json_line_per_event(level: str, events: int) -> None
     assert "sk-abc" not in done.stderr
     assert "abc.def" not in done.stderr
     assert "t-1" not in done.stderr
+
+
+@pytest.mark.parametrize("process", ["gate.app", "mind.runtime"])
+def test_a_process_loads_no_library_of_colours_and_a_terminal_still_can(process: str) -> None:
+    program = f"import sys, teehee.{process}; print('rich' in sys.modules); import rich.console; print('rich')"
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+
+    assert done.stdout.split() == ["False", "rich"]

@@ -1,12 +1,28 @@
 """Logs of gate, mind and supervisor: one JSON line per event on standard error, secrets blotted out."""
 
+import contextlib
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
-import structlog
+
+@contextlib.contextmanager
+def _not_found(name: str) -> Iterator[None]:
+    """While this holds, a package that is not loaded yet cannot be: whoever asks for it does without."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment] # what importlib's reference says of a name to be refused
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
+with _not_found("rich"):  # structlog would load it for coloured tracebacks: a fifth of a process's imports, never used
+    import structlog
 
 SECRET_NAMES = re.compile(r"(token|secret|password|authorization|api_?key|private_?key|mnemonic|cookie)", re.IGNORECASE)
 SECRET_SHAPES = re.compile(
