@@ -11,8 +11,8 @@ help:
 run: ## Sets up what is missing, then starts the default character (or the one in ARGS) here and on a web page.
 	@sh scripts/setup run && exec .venv/bin/teehee run $(ARGS)
 
-test: check ## Checks the source, then runs the tests (ARGS="tests/test_ids.py -k room" picks some), three side by side.
-	@$(PY) -m pytest --numprocesses 3 --dist loadfile $(ARGS)
+test: check ## Checks the source, then runs the tests (ARGS="tests/test_ids.py -k room" picks some), four side by side.
+	@$(PY) -m pytest --numprocesses 4 --dist loadfile $(ARGS)
 
 check: setup ## Looks through the source with ruff and mypy.
 	@$(PY) -m ruff check

@@ -179,7 +179,9 @@ async def test_an_altered_backup_of_many_minds_changes_nothing(stopped: Stopped)
     assert {name: (stopped.data / name).read_bytes() for name in before} == before
 
 
-@pytest.mark.parametrize(("function", "call", "is_new"), [("rename", 1, False), ("replace", 6, True)])
+@pytest.mark.parametrize(
+    ("function", "call", "is_new"), [pytest.param("rename", 1, False, marks=pytest.mark.long), ("replace", 6, True)]
+)
 async def test_a_restore_that_is_killed_leaves_all_minds_of_one_time(
     stopped: Stopped, function: str, call: int, is_new: bool
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from teehee.testing import Running, ScriptedModel, TelegramServer, running, teehee, until
 from teehee.testing.command_line import FRESH, command_line
@@ -32,6 +33,16 @@ async def ada(tmp_path: Path, telegram: TelegramServer) -> AsyncIterator[Running
     async with ScriptedModel() as model:
         file = character(tmp_path, telegram, secrets={})
         async with running(tmp_path / "data", [file], model_url=model.url, replies_per_minute=1000) as up:
+            yield up
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def asked_in_vain(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    """Ada, for whatever is refused and so changes nothing of her."""
+    folder = tmp_path_factory.mktemp("ada")
+    async with TelegramServer() as server:
+        file = character(folder, server, secrets={})
+        async with running(folder / "data", [file]) as up:
             yield up
 
 
@@ -97,31 +108,36 @@ async def test_on_a_terminal_the_value_is_asked_for_and_not_shown(ada: Running) 
     assert SHAPED not in shown
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     "value", ["", " ", "hello", "123:abc", f"{SHAPED}x", f"bot{SHAPED}", f"{SHAPED}\n{SHAPED}", "x" * 70_000]
 )
-async def test_what_is_no_token_is_not_sent(ada: Running, value: str) -> None:
-    done = await teehee("secrets", "set", "telegram", "--data", ada.folder, stdin=value)
+async def test_what_is_no_token_is_not_sent(asked_in_vain: Running, value: str) -> None:
+    done = await teehee("secrets", "set", "telegram", "--data", asked_in_vain.folder, stdin=value)
 
     assert (done.code, done.out) == (2, "")
     assert "expected digits, a colon and 35 characters, as @BotFather gives it" in done.err
     assert SHAPED not in done.err
-    assert (await names(ada)) == {}
+    assert (await names(asked_in_vain)) == {}
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("arguments", [["telegram", SHAPED], [f"TELEGRAM_BOT_TOKEN={SHAPED}"], [SHAPED]])
-async def test_a_value_on_the_command_line_is_refused_and_not_repeated(ada: Running, arguments: list[str]) -> None:
-    done = await teehee("secrets", "set", *arguments, "--data", ada.folder, stdin=SHAPED)
+async def test_a_value_on_the_command_line_is_refused_and_not_repeated(
+    asked_in_vain: Running, arguments: list[str]
+) -> None:
+    done = await teehee("secrets", "set", *arguments, "--data", asked_in_vain.folder, stdin=SHAPED)
 
     assert (done.code, done.out) == (2, "")
     assert "the value is asked for, or read from a pipe" in done.err
     assert "revoke it" in done.err
     assert SHAPED not in done.err
-    assert (await names(ada)) == {}
+    assert (await names(asked_in_vain)) == {}
 
 
-async def test_a_name_that_is_no_secrets_is_refused(ada: Running) -> None:
-    done = await teehee("secrets", "set", "TELEGRAM_STALE_SECONDS", "--data", ada.folder, stdin="5")
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_name_that_is_no_secrets_is_refused(asked_in_vain: Running) -> None:
+    done = await teehee("secrets", "set", "TELEGRAM_STALE_SECONDS", "--data", asked_in_vain.folder, stdin="5")
 
     assert done.code == 2
     assert "TELEGRAM_STALE_SECONDS: by its name no secret" in done.err

@@ -210,6 +210,7 @@ def test_our_own_linter_has_nothing_but_notes_on_what_we_tell_people_to_deploy(m
 SHARED = ("vault-mind", "vault-gate", "vault-public", "gate", "mind")
 
 
+@pytest.mark.long
 def test_another_build_from_another_copy_gives_the_same_image_to_the_byte(made: Engine, tmp_path: Path) -> None:
     build_again(made, tmp_path, again := "localhost/teehee:again")
     first, second = (made.inspect(name) for name in (IMAGE, again))

@@ -301,7 +301,7 @@ def lose(folder: Path) -> None:
     folder.mkdir()
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", ["vault", *(pytest.param(name, marks=pytest.mark.long) for name in ("mind", "gate"))])
 async def test_a_lost_data_volume_is_refused_until_its_loss_is_accepted_by_name(tmp_path: Path, part: str) -> None:
     async with parts(tmp_path) as agent:
         await talked(agent, "1")
@@ -324,16 +324,13 @@ async def test_a_lost_data_volume_is_refused_until_its_loss_is_accepted_by_name(
 
 
 @pytest.mark.parametrize(("part", "store"), [("vault", "vault.db"), ("mind", "mind.db")])
-@pytest.mark.parametrize("is_empty", [False, True])
-async def test_a_store_missing_from_its_volume_is_refused(
-    tmp_path: Path, part: str, store: str, is_empty: bool
-) -> None:
+async def test_a_store_missing_from_its_volume_or_empty_is_refused(tmp_path: Path, part: str, store: str) -> None:
     async with parts(tmp_path) as agent:
         await talked(agent, "1")
         (tmp_path / part / store).unlink()
-        if is_empty:
-            (tmp_path / part / store).touch()
+        await refused(agent, part)
 
+        (tmp_path / part / store).touch()
         await refused(agent, part)
 
 

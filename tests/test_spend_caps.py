@@ -201,10 +201,13 @@ async def mind(agent: Running) -> AsyncIterator[Mind]:
         yield Mind(session)
 
 
-async def test_ten_thousand_tiny_calls_for_nobody_spend_a_tenth_and_no_more(mind: Mind, model: ScriptedModel) -> None:
+@pytest.mark.parametrize("calls", [2_000, pytest.param(10_000, marks=pytest.mark.long)])
+async def test_thousands_of_tiny_calls_for_nobody_spend_a_tenth_and_no_more(
+    mind: Mind, model: ScriptedModel, calls: int
+) -> None:
     claims = ["", "forged", "0" * 36, "'; DELETE FROM calls; --"]
 
-    told = await asyncio.gather(*(mind.ask(claim=claims[n % 4], max_tokens=1) for n in range(10_000)))
+    told = await asyncio.gather(*(mind.ask(claim=claims[n % 4], max_tokens=1) for n in range(calls)))
 
     assert set(told) == {(200, ""), (402, "budget-day")}
     assert 0 < bill(model) <= 200_000
@@ -217,16 +220,17 @@ async def test_what_a_bad_mind_spends_for_nobody_leaves_people_their_answers(age
     assert (await agent.say("hello", id="1"))["state"] == "answered"
 
 
-@pytest.mark.parametrize(
-    "more",
-    [{"max_tokens": 10**9}, {"max_tokens": None}, {"max_completion_tokens": 10**9}, {"max_tokens": "10000"}],
-    ids=str,
-)
-async def test_a_huge_answer_is_asked_for_as_the_setting_allows(mind: Mind, model: ScriptedModel, more: Json) -> None:
-    await mind.ask(**more)
+async def test_a_huge_answer_is_asked_for_as_the_setting_allows(mind: Mind, model: ScriptedModel) -> None:
+    for more in (
+        {"max_tokens": 10**9},
+        {"max_tokens": None},
+        {"max_completion_tokens": 10**9},
+        {"max_tokens": "10000"},
+    ):
+        await mind.ask(**more)
+        assert [v for k, v in model.requests[-1].items() if k.startswith("max_")] == [100]
 
-    (asked,) = model.requests
-    assert [v for k, v in asked.items() if k.startswith("max_")] == [100]
+    assert len(model.requests) == 4
 
 
 async def test_more_answers_and_dearer_models_do_not_go_out(mind: Mind, model: ScriptedModel) -> None:
