@@ -3,12 +3,16 @@
 import asyncio
 import contextlib
 import json
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from teehee.testing import until
 
 Json = Any
 SECONDS = 20.0
@@ -163,11 +167,27 @@ async def test_a_mistake_of_ours_ends_the_child_and_its_traceback_is_in_its_log(
     assert b"KeyError: 'a mistake of ours'" in log
 
 
-async def test_a_child_that_is_never_booted_ends_with_its_supervisor() -> None:
+async def test_a_child_that_is_never_booted_ends_with_its_supervisor_and_says_nothing() -> None:
     async with started(None) as child:
         child.stdin.close()
         code = await child.ends()
-        said = await child.stdout.read()
+        said, log = await child.stdout.read(), await child.stderr.read()
 
-    assert code != 0
-    assert b"ready" not in said
+    assert (code, said, log) == (0, b"", b"")
+
+
+async def test_a_child_that_is_told_to_stop_before_its_boot_message_ends_by_itself() -> None:
+    """As when another child refused to start: nobody is to wait for it until it is killed."""
+    async with started(None) as child:
+        await until(lambda: _catches(child.process.pid, signal.SIGTERM))
+        child.process.send_signal(signal.SIGTERM)
+        code = await child.ends()
+        said, log = await child.stdout.read(), await child.stderr.read()
+
+    assert (code, said, log) == (0, b"", b"")
+
+
+def _catches(pid: int, number: int) -> bool:
+    """Has a process a handler for this signal by now?"""
+    (mask,) = re.findall(r"SigCgt:\t([0-9a-f]+)", Path(f"/proc/{pid}/status").read_text())
+    return bool(int(mask, 16) >> (number - 1) & 1)

@@ -87,12 +87,26 @@ async def _live(kind: type[T], main: Callable[[T, Life], Awaitable[None]], statu
         return
     reader = asyncio.StreamReader(limit=BOOT_LIMIT)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    boot = strict.parse(kind, json.loads(await reader.readline()), "boot")
+    message = await _boot_message(reader, life)
+    if not message:
+        return
+    boot = strict.parse(kind, json.loads(message), "boot")
     listener = asyncio.ensure_future(_listen(reader, life))
     try:
         await main(boot, life)
     finally:
         listener.cancel()
+
+
+async def _boot_message(reader: asyncio.StreamReader, life: Life) -> bytes:
+    """Line 1 of stdin; nothing when this process is told to stop, or its supervisor is gone, before it was needed."""
+    reading, stopping = asyncio.ensure_future(reader.readline()), asyncio.ensure_future(life.stopping.wait())
+    await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
+    if reading.done():
+        stopping.cancel()
+        return reading.result()
+    reading.cancel()
+    return b""
 
 
 def _whole_file() -> bytes:
