@@ -1,16 +1,17 @@
 """`teehee stop` and `teehee resume`: the owner's brake, for agents here and elsewhere."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from teehee.cli import afar, options, verify_options
 
 Json = Any
+Which = Annotated[str, typer.Option("--agent", metavar="NAME", help="Which agent. [default: all of them]")]
 
 
 def stop(
-    agent: options.AgentName = "",
+    agent: Which = "",
     data: options.Data = None,
     url: afar.Url = "",
     app_id: afar.AppId = "",
@@ -20,7 +21,7 @@ def stop(
     collateral: verify_options.Collateral = None,
     debug: options.Debug = False,
 ) -> None:
-    """Silence an agent at once, as its owner, until resumed.
+    """Silence agents at once, as their owner, until resumed.
 
     With --url one elsewhere: its vault is checked first, and the order sealed to it.
     """
@@ -29,7 +30,7 @@ def stop(
 
 
 def resume(
-    agent: options.AgentName = "",
+    agent: Which = "",
     data: options.Data = None,
     url: afar.Url = "",
     app_id: afar.AppId = "",
@@ -39,7 +40,7 @@ def resume(
     collateral: verify_options.Collateral = None,
     debug: options.Debug = False,
 ) -> None:
-    """Let a stopped agent speak again.
+    """Let stopped agents speak again.
 
     With --url one elsewhere, as `teehee stop` does.
     """
