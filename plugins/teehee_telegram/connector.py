@@ -148,7 +148,7 @@ class TelegramConnector:
                 await webhook.open(api)
             except TelegramError as error:
                 raise Unavailable("Telegram took no webhook", code="telegram-webhook") from error
-            await asyncio.Event().wait()
+            await webhook.watch(self.office, api)
 
     async def take(self, updates: Sequence[Json]) -> None:
         """Keeps a batch of updates, in the order they came, and returns when all are on disk.

@@ -6,8 +6,10 @@ import hmac
 import json
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
+from telegram import WebhookInfo
 from telegram.error import Conflict, InvalidToken, RetryAfter, TelegramError
 
 from teehee.connector import ConfigError, Office, TeeheeError, get_logger
@@ -20,10 +22,19 @@ Take = Callable[[Sequence[Json]], Awaitable[None]]
 PAUSES = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0)  # seconds between tries while Telegram is away
 CONFLICT_SECONDS = 5.0
 ALBUM_SECONDS = 0.3  # after a part of an album, so that all of it is one message
+LOOK_SECONDS = 60.0  # between two looks at where Telegram posts
 LONG_AWAY = 4  # tries in a row before anybody is told
 TAKEN = (
     "somebody else is reading this bot's messages: another program holds its token (409). If that is not you, "
     "revoke the token in BotFather and run `teehee secrets set telegram`"
+)
+ELSEWHERE = (
+    "somebody else had this bot's messages posted to another address: they hold its token. They are posted here again; "
+    "if that was not you, revoke the token in BotFather and run `teehee secrets set telegram`"
+)
+UNPOSTED = (
+    "Telegram cannot post this bot's messages to {url}: {reason}. They wait there for a day. Is TELEGRAM_WEBHOOK_URL "
+    "this agent's public address, and does its certificate hold?"
 )
 AWAY = "Telegram cannot be reached; messages are kept there for a day, and answers here until they can be sent"
 log = get_logger()
@@ -114,6 +125,28 @@ class Webhook:
             self.url, secret_token=self.secret, allowed_updates=api.KINDS, drop_pending_updates=False
         )
 
+    async def watch(self, office: Office, caller: Api, every: float = LOOK_SECONDS) -> None:
+        """Looks now and then, for ever, whether Telegram still posts here and can; takes the bot back when it does not.
+
+        Raises ConfigError when the token is not accepted any more.
+        """
+        failures = 0
+        while True:
+            await asyncio.sleep(every)
+            try:
+                info = await caller.bot.get_webhook_info()
+                reason = _trouble(info, every)
+                if info.url != self.url or reason:
+                    await self.open(caller)  # the address may be ours and the secret another's
+            except TelegramError as error:
+                failures += 1
+                await asyncio.sleep(_after(office, error, failures))
+                continue
+            failures = 0
+            office.tell("away", "")
+            office.tell("taken", ELSEWHERE if info.url != self.url else "")
+            office.tell("webhook", UNPOSTED.format(url=self.url, reason=reason) if reason else "")
+
     async def posted(self, headers: Mapping[str, str], body: bytes) -> int:
         """The HTTP status for a request: 200 once the update is kept, so that Telegram posts any other again."""
         given = headers.get("x-telegram-bot-api-secret-token", "")
@@ -129,3 +162,11 @@ class Webhook:
             log.warning("updates_not_kept", updates=1, error=str(error))
             return 503
         return 200
+
+
+def _trouble(info: WebhookInfo, seconds: float) -> str:
+    """Why Telegram could not post what waits, in its own words; nothing when it could since."""
+    if not info.pending_update_count or info.last_error_date is None:
+        return ""
+    is_old = (datetime.now(UTC) - info.last_error_date).total_seconds() > 2 * seconds + 1
+    return "" if is_old else (info.last_error_message or "no reason given")[:200]
