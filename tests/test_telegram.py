@@ -368,6 +368,24 @@ async def test_forget_destroys_every_word_and_id_and_tells_so(stage: Stage) -> N
     await until(lambda: _leaves_nothing(stage, [b"bergamot", b"Ferdinand", str(sam.id).encode()]))
 
 
+async def test_a_wish_to_be_forgotten_that_is_brought_again_holds_nobody_up_and_leaves_nothing(stage: Stage) -> None:
+    sam, kim, updates = stage.world.user("Balthazar"), stage.world.user("Kim"), stage.world.me.updates
+    chat, other = stage.world.private(sam), stage.world.private(kim)
+    sam.says(chat, "/forget yes")
+    wish = updates.waiting[-1]
+    await stage.answered(chat)
+    words = [b"Balthazar", str(sam.id).encode()]
+    await until(lambda: not updates.waiting and _leaves_nothing(stage, words))
+
+    updates.again.append(wish)
+    updates.news.set()
+    kim.says(other, "still there?")
+
+    await stage.answered(other)
+    await until(lambda: updates.given[wish.id] > 1 and _leaves_nothing(stage, words))
+    assert len(stage.texts(chat)) == 1
+
+
 def _leaves_nothing(stage: Stage, words: list[bytes]) -> bool:
     files = [path for path in stage.up.folder.rglob("*") if path.is_file()]
     return not any(word in path.read_bytes() for path in files for word in words)

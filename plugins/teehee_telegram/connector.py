@@ -17,6 +17,7 @@ from teehee.connector import (
     Failed,
     Later,
     Office,
+    Refused,
     Result,
     Sent,
     Settings,
@@ -174,10 +175,8 @@ class TelegramConnector:
                     await self._leave(inbound)
             case "member":
                 await self._member(inbound, verdict)
-            case "command":
-                await self._command(inbound)
-            case "choice":
-                await self.orders.press(inbound, self.me)
+            case "command" | "choice":
+                await self._ordered(inbound, verdict.kind)
             case "moved":
                 await self._moved(inbound)
             case kind:
@@ -213,6 +212,15 @@ class TelegramConnector:
             await self.orders.say(inbound, self.me, STALE, "stale")
         elif reason.endswith("_hint"):
             await self.orders.say(inbound, self.me, OVER, "quota")
+
+    async def _ordered(self, inbound: Inbound, kind: str) -> None:
+        """A command or a pressed button; what a rule refuses would be refused however often Telegram brought it."""
+        try:
+            await (self._command(inbound) if kind == "command" else self.orders.press(inbound, self.me))
+        except Refused as refused:
+            if refused.rule == "base.agent-unknown":  # a vault that has just come back knows nobody yet
+                raise
+            log.warning("update_refused", rule=refused.rule, update=inbound.update_id)
 
     async def _command(self, inbound: Inbound) -> None:
         """Witnesses a command and answers it; one that takes long is answered beside what comes next."""

@@ -67,9 +67,14 @@ class Orders:
     async def _forget(self, event: Event) -> None:
         """Destroys, tells, and destroys what the telling left behind once it has left."""
         told = events.about(event, events.FORGOTTEN)
-        if effects := await self.office.answers(told):  # in an earlier life
-            if not any(effect.state in ("due", "sending") for effect in effects):
-                await self.office.forget(event.principal)  # this very command has come again
+        try:
+            effects = await self.office.answers(told)  # in an earlier life
+            ended = bool(effects) and not any(effect.state in ("due", "sending") for effect in effects)
+        except Refused:  # and that it was told is forgotten as well
+            effects, ended = (), True
+        if ended:
+            await self.office.forget(event.principal)  # this very command has come again
+        if effects or ended:
             return
         receipt = await self.office.forget(event.principal)
         self.manners.forget(int(event.principal.partition(":")[2]))
