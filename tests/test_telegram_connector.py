@@ -1,11 +1,11 @@
-"""Updates whose command or button a rule refuses: skipped when it always would be, tried again when it would not."""
+"""Updates that cannot be handled: skipped when they never could be, tried again when they may. None holds others up."""
 
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from teehee.connector import Refused
+from teehee.connector import Refused, Unavailable
 from teehee_telegram import settings
 from teehee_telegram.connector import TelegramConnector
 from teehee_telegram.inbound import Me
@@ -28,13 +28,13 @@ PRESSED: Json = {
 }  # fmt: skip
 
 
-def connector(rule: str) -> TelegramConnector:
-    """One whose vault refuses every command and button by this rule."""
+def connector(error: Exception) -> TelegramConnector:
+    """One that cannot bring a command or button to its vault."""
 
-    async def refuse(*_: object) -> None:
-        raise Refused(rule, "a rule said no")
+    async def fail(*_: object) -> None:
+        raise error
 
-    office: Any = SimpleNamespace(agent="ada", name="Ada", receive=refuse, press=refuse)
+    office: Any = SimpleNamespace(agent="ada", name="Ada", receive=fail, press=fail)
     found, _ = settings.read({}, {})
     one = TelegramConnector(office, found)
     one.me = Me(7_000_001_001, "teehee_bot")
@@ -43,10 +43,33 @@ def connector(rule: str) -> TelegramConnector:
 
 @pytest.mark.parametrize("update", [COMMAND, PRESSED], ids=["a command", "a button"])
 async def test_what_a_rule_refuses_is_not_asked_for_again(update: Json) -> None:
-    await connector("base.event-not-witnessed").take([update])
+    await connector(Refused("base.event-not-witnessed", "too late")).take([update])
 
 
 @pytest.mark.parametrize("update", [COMMAND, PRESSED], ids=["a command", "a button"])
 async def test_what_a_vault_that_knows_nobody_yet_refuses_is_asked_for_again(update: Json) -> None:
     with pytest.raises(Refused):
-        await connector("base.agent-unknown").take([update])
+        await connector(Refused("base.agent-unknown", "nobody yet")).take([update])
+
+
+@pytest.mark.parametrize("update", [COMMAND, PRESSED], ids=["a command", "a button"])
+async def test_a_mistake_of_ours_is_met_three_times_and_then_costs_this_update_alone(
+    update: Json, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = connector(KeyError("7000001001:the-token"))
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await one.take([update])
+
+    await one.take([update])
+
+    told = "".join(capsys.readouterr())
+    assert told.count("update_failed") == 3
+    assert "the-token" not in told
+
+
+async def test_while_the_vault_is_away_an_update_is_tried_for_ever() -> None:
+    one = connector(Unavailable("the vault is away"))
+    for _ in range(9):
+        with pytest.raises(Unavailable):
+            await one.take([COMMAND])

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import re
 import time
+import traceback
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any
 
@@ -41,6 +42,7 @@ Json = Any
 BASIC_GROUP = re.compile(r"-(?!100)[0-9]{1,15}|-100[0-9]{0,9}")  # supergroups have longer ids
 MOST_FOLLOWED = 100
 MOST_JUDGED = 4096  # updates
+TRIES = 3  # of an update that a mistake of ours meets
 MOST_ASKERS = 4096  # messages whose answer is awaited
 UNREADY_SECONDS = 1.0  # while there is no bot to send with
 MOST_SHOWN = 16  # turns that chats see the progress of; in a crowd, showing would cost more than answering
@@ -80,6 +82,7 @@ class TelegramConnector:
         self.posts: AutoPoster | None = None
         self.orders = Orders(office, self.manners)
         self._judged: Recent[list[Verdict]] = Recent(MOST_JUDGED, list)  # by update: one that comes again counts once
+        self._failed: Recent[list[str]] = Recent(MOST_JUDGED, list)  # by update: at what it failed
         self._askers: Recent[list[int]] = Recent(MOST_ASKERS, list)  # by event
         self._told_stale: set[int] = set()  # chats that know since this start
         self._tasks: set[asyncio.Task[None]] = set()
@@ -160,7 +163,22 @@ class TelegramConnector:
         for skipped in (one for one in read_now if isinstance(one, Skipped)):
             log.info("update_skipped", reason=skipped.reason, update=skipped.update_id)
         taken = self.albums.together([one for one in read_now if isinstance(one, Inbound)])
-        await asyncio.gather(*(self._take(inbound, is_part) for inbound, is_part in taken))
+        await asyncio.gather(*(self._kept(inbound, is_part) for inbound, is_part in taken))
+
+    async def _kept(self, inbound: Inbound, is_part: bool) -> None:
+        """One update. A mistake of ours that it meets again and again costs this update, and no other."""
+        try:
+            await self._take(inbound, is_part)
+        except TeeheeError:
+            raise
+        except Exception as error:
+            failed = self._failed.get(inbound.update_id)
+            failed.append(type(error).__name__)  # and not its words, which may hold the token
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{place.name}:{place.lineno}"
+            log.error("update_failed", update=inbound.update_id, error=failed[-1], where=where, tries=len(failed))
+            if len(failed) < TRIES:
+                raise Unavailable("an update was not kept", code="telegram-update") from None
 
     async def _take(self, inbound: Inbound, is_part: bool) -> None:
         """One update: judged, witnessed and kept; then whatever follows from it. `is_part` is the rest of an album."""
