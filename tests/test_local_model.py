@@ -271,6 +271,7 @@ print([name for name in sys.modules if "xllamacpp" in name or "teehee.weights" i
     assert out.decode().strip() == "[]"
 
 
+@pytest.mark.long
 async def test_model_test_times_the_real_engine() -> None:
     environment = {"TEEHEE_LOCAL_MODEL": str(await asyncio.to_thread(small_model)), "TEEHEE_MAX_TOKENS": "16"}
     ended = await teehee("model", "test", "--json", environment=environment)
