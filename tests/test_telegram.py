@@ -332,6 +332,22 @@ async def test_admins_of_a_group_and_nobody_else_may_ask_for_silence(stage: Stag
     await stage.answered(group, 4)
 
 
+async def test_a_quiet_group_is_quiet_still_when_it_became_a_supergroup(stage: Stage) -> None:
+    mia, tom = stage.world.user("Mia"), stage.world.user("Tom")
+    group = stage.world.group("Reading room", mia, tom)
+    mia.says(group, "/quiet@teehee_bot")
+    assert "quiet here" in (await stage.answered(group))[0]
+
+    bigger = group.migrate()
+    tom.says(bigger, "@teehee_bot psst")
+    await asyncio.sleep(0.7)
+    assert stage.texts(bigger) == []
+    mia.says(bigger, "/speak@teehee_bot")
+    assert "again" in (await stage.answered(bigger))[0]
+    tom.says(bigger, "@teehee_bot psst")
+    await stage.answered(bigger, 2)
+
+
 # -- owners
 
 

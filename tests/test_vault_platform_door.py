@@ -356,6 +356,15 @@ async def test_silence_ends_and_is_of_one_chat_only(vault: Vault) -> None:
     assert (await said(vault, "e2"))["state"] == "due"
 
 
+async def test_a_chat_that_moved_may_take_its_silence_along_and_not_lose_it_so(vault: Vault) -> None:
+    await vault.gate("event.witness", seen("m1", "moved"))
+    asked = {"agent": "agent-ada", "source": "telegram", "event": "m1"}
+
+    assert await vault.gate("chat.quiet", asked | {"quiet": True}) == {"changed": True}
+    assert await rule_of(vault.gate("chat.quiet", asked | {"quiet": False})) == "base.event-not-witnessed"
+    assert await vault.gate("chat.quiet.list", {"agent": "agent-ada"}) == {"chats": [CHAT]}
+
+
 async def test_silence_needs_a_witnessed_command(vault: Vault) -> None:
     asked = {"agent": "agent-ada", "source": "telegram", "event": "c9", "quiet": True}
 

@@ -107,7 +107,10 @@ class Office(Protocol):
         """An owner's `stop` or `resume`; is that a change? Raises Refused when they are no owner of this agent's."""
 
     async def quiet(self, event: Event, quiet: bool) -> None:
-        """Silence in the chat where the command `event` was given by an admin of it, or the end of it."""
+        """Silence in the chat where the command `event` was given by an admin of it, or the end of it.
+
+        An event of kind `moved` may bring the silence of the chat that moved along.
+        """
 
     async def quiet_chats(self) -> frozenset[str]:
         """The chats, as in rooms but without a topic, in which the agent is to be silent."""

@@ -255,7 +255,9 @@ class TelegramConnector:
         assert inbound.moved is not None
         self.settings = self.settings.moved(inbound.moved.old, inbound.moved.new)
         if inbound.chat.id == inbound.moved.new:
-            await self.office.receive(events.event_of(self.office.agent, inbound, "moved", self.me, ""))
+            event = events.event_of(self.office.agent, inbound, "moved", self.me, "")
+            await self.office.receive(event)
+            await self.orders.moved(event, f"{events.SOURCE}:{inbound.moved.old}")
 
     async def _member(self, inbound: Inbound, verdict: Verdict) -> None:
         """Somebody let the bot in, or put it out. Where it is not to be, it leaves."""

@@ -64,6 +64,12 @@ class Orders:
         with contextlib.suppress(Refused):
             await self.office.answer(event, text, sending.SAY)
 
+    async def moved(self, event: Event, old: str) -> None:
+        """A group that was quiet is quiet in its new place."""
+        if old in self.quiet:
+            await self.office.quiet(event, True)
+            self.quiet = await self.office.quiet_chats()
+
     async def _forget(self, event: Event) -> None:
         """Destroys, tells, and destroys what the telling left behind once it has left."""
         told = events.about(event, events.FORGOTTEN)

@@ -1,7 +1,7 @@
 """What connectors of platforms ask beside the hot path: marks on what leaves, buttons, commands, owners' words."""
 
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
@@ -13,7 +13,7 @@ from teehee.vault.doors import Push
 from teehee.vault.identities import Account
 from teehee.vault.ledger import chat_of
 from teehee.wire import failpoints, strict
-from teehee.wire.messages import CHOICE, COMMAND, Effect, Part, Submission, Witness
+from teehee.wire.messages import CHOICE, COMMAND, MOVED, Effect, Part, Submission, Witness
 from teehee.wire.server import Handler
 
 Json = Any
@@ -160,13 +160,15 @@ class PlatformDoor:
         ).fetchone()
         return row is not None and row[0] is not None
 
-    def _commanded(self, agent: str, source: str, event: str, now: int) -> tuple[str, str]:
+    def _commanded(
+        self, agent: str, source: str, event: str, now: int, kinds: Collection[str] = (COMMAND,)
+    ) -> tuple[str, str]:
         """Who gave a command lately, and in which room. Raises Refused when nobody did."""
         row = self.core.db.execute(
             "SELECT principal, kind, at, room FROM events WHERE agent=? AND source=? AND event=?",
             (agent, source, event),
         ).fetchone()
-        if row is None or row[1] != COMMAND or row[2] < now - WORD_MS:
+        if row is None or row[1] not in kinds or row[2] < now - WORD_MS:
             raise Refused("base.event-not-witnessed", "nobody witnessed this command lately")
         return str(row[0]), str(row[3])
 
@@ -180,12 +182,16 @@ class PlatformDoor:
         return [replace(effect, state="sending") for effect in effects if effect.id in taken]
 
     async def quiet(self, params: Params) -> Json:
-        """A command by which an admin of a chat, as the platform told the gate, wants silence there or ends it."""
+        """A command by which an admin of a chat, as the platform told the gate, wants silence there or ends it.
+
+        A chat that moved takes its silence along: who says so may bring silence there, and not end it.
+        """
         asked = strict.parse(_Quiet, params)
 
         def obey() -> bool:
             now = self.core.now_ms()
-            _, room = self._commanded(asked.agent, asked.source, asked.event, now)
+            kinds = (COMMAND, MOVED) if asked.quiet else (COMMAND,)
+            _, room = self._commanded(asked.agent, asked.source, asked.event, now, kinds)
             if self._is_answered(asked.agent, asked.source, asked.event):
                 return False  # obeyed before
             chat = (asked.agent, chat_of(room))
