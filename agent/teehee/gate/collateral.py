@@ -4,7 +4,6 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from teehee.evidence import collateral
 from teehee.log import get_logger
 
 FETCH_SECONDS = 15.0
@@ -35,7 +34,9 @@ class Collateral:
 
     async def _fetch(self, quote: bytes) -> bool:
         """Takes what the service says, if it is collateral; the old stays when it is not."""
-        import dcap_qvl  # type: ignore[import-untyped]  # Rust, loaded only where there is hardware
+        import dcap_qvl  # type: ignore[import-untyped]  # Rust and X.509, loaded only where there is hardware
+
+        from teehee.evidence import collateral
 
         try:
             async with asyncio.timeout(FETCH_SECONDS):
