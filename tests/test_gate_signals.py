@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from teehee.evidence import leaf
 from teehee.gate.web import signals
 from teehee.testing import Running, ScriptedModel, running, teehee, until
 from teehee.testing.scripted_model import Script, Streamed, block, heard
@@ -24,8 +26,8 @@ HEAD = "<response><thought>t</thought><actions>REPLY</actions><text>"
 
 
 def speak(request: Json) -> Script:
-    if heard(request) == "slowly":
-        return Streamed([HEAD, *(f"{word} " for word in WORDS.split()), "</text></response>"], pause_seconds=0.06)
+    if (pause := {"slowly": 0.06, "at leisure": 0.25}.get(heard(request))) is not None:
+        return Streamed([HEAD, *(f"{word} " for word in WORDS.split()), "</text></response>"], pause_seconds=pause)
     if heard(request) == "for ever":
         return Streamed([HEAD, *("word " for _ in range(900))], pause_seconds=0.1)
     if heard(request) == "a key":
@@ -106,9 +108,10 @@ async def test_an_answer_is_seen_while_it_is_written(visitor: Visitor) -> None:
 
 
 async def test_a_draft_is_no_message_and_has_no_row(visitor: Visitor, agent: Running) -> None:
+    await until(lambda: _is_settled(agent))
     before = len(await agent.leaves())
     message = secrets.token_hex(8)
-    posting = asyncio.create_task(visitor.post("slowly", message))
+    posting = asyncio.create_task(visitor.post("at leisure", message))
     async with visitor.watching(message) as answer:
         async for line in answer.content:
             if line.startswith(b"data:") and b"three" in line:
@@ -120,6 +123,12 @@ async def test_a_draft_is_no_message_and_has_no_row(visitor: Visitor, agent: Run
 
     assert messages == []
     assert during == before
+
+
+async def _is_settled(agent: Running) -> bool:
+    """Has everything that was said its outcome in the log?"""
+    kinds = Counter(type(one) for one in await agent.leaves())
+    return kinds[leaf.Intent] == kinds[leaf.Outcome]
 
 
 async def test_a_key_the_model_spells_out_is_in_no_draft(visitor: Visitor, model: ScriptedModel) -> None:
