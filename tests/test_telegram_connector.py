@@ -28,6 +28,16 @@ PRESSED: Json = {
 }  # fmt: skip
 
 
+MOVED: Json = {
+    "update_id": 3,
+    "message": {
+        "message_id": 3, "date": 1_795_000_000, "from": SAM, "migrate_from_chat_id": -4_000_000_001,
+        "chat": {"id": -1_002_000_000_001, "type": "supergroup", "title": "Club"},
+    },
+}  # fmt: skip
+UPDATES = pytest.mark.parametrize("update", [COMMAND, PRESSED, MOVED], ids=["a command", "a button", "a move"])
+
+
 def connector(error: Exception) -> TelegramConnector:
     """One that cannot bring a command or button to its vault."""
 
@@ -41,18 +51,18 @@ def connector(error: Exception) -> TelegramConnector:
     return one
 
 
-@pytest.mark.parametrize("update", [COMMAND, PRESSED], ids=["a command", "a button"])
+@UPDATES
 async def test_what_a_rule_refuses_is_not_asked_for_again(update: Json) -> None:
     await connector(Refused("base.event-not-witnessed", "too late")).take([update])
 
 
-@pytest.mark.parametrize("update", [COMMAND, PRESSED], ids=["a command", "a button"])
+@UPDATES
 async def test_what_a_vault_that_knows_nobody_yet_refuses_is_asked_for_again(update: Json) -> None:
     with pytest.raises(Refused):
         await connector(Refused("base.agent-unknown", "nobody yet")).take([update])
 
 
-@pytest.mark.parametrize("update", [COMMAND, PRESSED], ids=["a command", "a button"])
+@UPDATES
 async def test_a_mistake_of_ours_is_met_three_times_and_then_costs_this_update_alone(
     update: Json, capsys: pytest.CaptureFixture[str]
 ) -> None:

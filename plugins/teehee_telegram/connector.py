@@ -5,7 +5,7 @@ import contextlib
 import re
 import time
 import traceback
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
 from typing import Any
 
 from telegram import BotCommand
@@ -193,10 +193,12 @@ class TelegramConnector:
                     await self._leave(inbound)
             case "member":
                 await self._member(inbound, verdict)
-            case "command" | "choice":
-                await self._ordered(inbound, verdict.kind)
+            case "command":
+                await self._obeyed(inbound, self._command(inbound))
+            case "choice":
+                await self._obeyed(inbound, self.orders.press(inbound, self.me))
             case "moved":
-                await self._moved(inbound)
+                await self._obeyed(inbound, self._moved(inbound))
             case kind:
                 await self._said(inbound, kind, verdict.reason, is_part)
 
@@ -231,10 +233,10 @@ class TelegramConnector:
         elif reason.endswith("_hint"):
             await self.orders.say(inbound, self.me, OVER, "quota")
 
-    async def _ordered(self, inbound: Inbound, kind: str) -> None:
-        """A command or a pressed button; what a rule refuses would be refused however often Telegram brought it."""
+    async def _obeyed(self, inbound: Inbound, work: Awaitable[None]) -> None:
+        """What the vault is asked to allow: a refusal would be the same however often Telegram brought the update."""
         try:
-            await (self._command(inbound) if kind == "command" else self.orders.press(inbound, self.me))
+            await work
         except Refused as refused:
             if refused.rule == "base.agent-unknown":  # a vault that has just come back knows nobody yet
                 raise
