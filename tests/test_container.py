@@ -1,101 +1,30 @@
 """The image and compose.yaml, as a cloud runs them: three real containers on a guest agent outside the image."""
 
-import contextlib
+import asyncio
 import json
 import os
-import re
 import signal
+import socket
 import subprocess
 import time
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
-from container_engine import IMAGE, MAY_BUILD, ROOT, SECONDS, Engine, build_again, engine, fetched, wait_for
+from container_engine import IMAGE, MAY_BUILD, ROOT, Engine, build_again, engine, fetched, wait_for
+from container_stage import Agent, Owner, app_compose, command, deployed, listening_inside, owned, pinned, shipped
 from teehee.evidence import compose
+from teehee.testing import TelegramServer, until
 from teehee.testing.command_line import FRESH, command_line
-from teehee.testing.processes import free_port
 
 pytestmark = MAY_BUILD
 
 Json = Any
 PARTS = ("vault", "mind", "gate")
-SOCKET = "/var/run/dstack.sock"
 GRACE_SECONDS = 20  # of compose.yaml
-# What a container sees of itself, asked with nothing but the image's own Python.
-LOOK = """
-import json, os
-status = dict(line.split(":\\t", 1) for line in open("/proc/1/status").read().splitlines() if ":\\t" in line)
-def writable(path):
-    try:
-        os.close(os.open(path + "/.probe", os.O_CREAT | os.O_WRONLY)); os.unlink(path + "/.probe"); return True
-    except OSError:
-        return False
-folders = ["/", "/etc", "/opt/teehee", "/usr", "/data", "/tmp"]
-files = sorted(os.path.join(at, name) for at, _, names in os.walk("/run/teehee") for name in names)
-sockets = [path for path in files if path.endswith(".sock")]
-folders += sorted({os.path.dirname(path) for path in sockets})
-print(json.dumps({
-    "uid": status["Uid"].split(), "caps": status["CapEff"], "no_new_privs": status["NoNewPrivs"],
-    "interfaces": sorted(os.listdir("/sys/class/net")), "sockets": [os.path.basename(path) for path in sockets],
-    "writable": [path for path in folders if writable(path)], "guest": os.path.exists("/var/run/dstack.sock"),
-    "environment": open("/proc/1/environ").read(), "inherited": dict(os.environ),
-}))
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Agent:
-    """compose.yaml, up."""
-
-    engine: Engine
-    file: Path
-    url: str
-
-    def compose(self, *words: object) -> str:
-        return self.engine.compose(self.file, *words)
-
-    def name(self, part: str) -> str:
-        return f"{self.file.parent.name}-{part}-1"
-
-    def look(self, part: str) -> Json:
-        return json.loads(self.engine.podman("exec", self.name(part), "python3", "-c", LOOK).stdout)
-
-    def pid(self, part: str) -> int:
-        return int(self.engine.inspect(self.name(part))["State"]["Pid"])
-
-    def say(self, text: str, id: str) -> Json:
-        """Posts until the message is taken."""
-        post = json.dumps({"text": text, "id": id, "wait": 20}).encode()
-        headers = {"content-type": "application/json"}
-        end = time.monotonic() + SECONDS
-        while True:
-            request = urllib.request.Request(f"{self.url}/api/chat/wren/messages", post, headers)
-            try:
-                with urllib.request.urlopen(request, timeout=SECONDS) as answer:
-                    told = json.load(answer)
-                    if told["messages"]:
-                        return told["messages"][0]
-            except OSError:
-                if time.monotonic() > end:
-                    raise
-            time.sleep(0.1)
-
-    def get(self, path: str) -> Json:
-        with urllib.request.urlopen(self.url + path, timeout=SECONDS) as answer:
-            return json.load(answer)
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """`data` holds the secret half, `public` is what the measured compose names."""
-
-    data: Path
-    public: str
 
 
 @pytest.fixture(scope="module")
@@ -103,12 +32,6 @@ def owner(tmp_path_factory: pytest.TempPathFactory) -> Owner:
     """Whoever may stop and resume it, with a key in a folder of their own."""
     folder = tmp_path_factory.mktemp("owner")
     return Owner(folder, command("owner", "--data", folder)[1].strip())
-
-
-def command(*words: object) -> tuple[int, str]:
-    """(exit code, output) of a command of whoever is outside."""
-    ended = subprocess.run(command_line(*words), env=FRESH, capture_output=True, text=True)
-    return ended.returncode, ended.stdout + ended.stderr
 
 
 @pytest.fixture(scope="module")
@@ -119,64 +42,8 @@ def made() -> Iterator[Engine]:
 
 @pytest.fixture(scope="module")
 def agent(made: Engine, owner: Owner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
-    folder = tmp_path_factory.mktemp("teehee")
-    text = owned(pinned(made), owner)
-    with guest(text, folder):
-        file, port = folder / "compose.yaml", free_port()
-        file.write_text(running(text, folder / "guest.sock", port))
-        up = Agent(made, file, f"http://127.0.0.1:{port}")
-        up.compose("up", "--detach", "--pull", "never")
+    with deployed(made, tmp_path_factory.mktemp("teehee"), owned(pinned(made), owner)) as up:
         yield up
-        up.compose("down", "--volumes")
-
-
-@contextlib.contextmanager
-def guest(text: str, folder: Path) -> Iterator[None]:
-    """A guest agent outside the image, which pretends to have booted the app-compose around this file."""
-    (folder / "app-compose.json").write_text(app_compose(text))
-    socket = folder / "guest.sock"
-    line = command_line("simulator", "--socket", socket, "--roots", folder, "--compose", folder / "app-compose.json")
-    simulator = subprocess.Popen(line, env=FRESH, stdout=subprocess.DEVNULL)
-    try:
-        wait_for(socket.is_socket)
-        socket.chmod(0o666)  # as dstack's is
-        yield
-    finally:
-        simulator.terminate()
-        simulator.wait(20)
-
-
-def pinned(made: Engine) -> str:
-    """compose.yaml with the image filled in, and nothing else changed."""
-    digest = made.inspect(IMAGE)["Digest"]
-    text, found = re.subn(r"(x-image: &image )\S+", rf"\1{IMAGE.split(':')[0]}@{digest}", shipped())
-    assert found == 1
-    return text
-
-
-def owned(text: str, owner: Owner) -> str:
-    """The same, with an owner."""
-    return text.replace(
-        "command: [serve, vault, *character]", f"command: [serve, vault, *character, --owner, {owner.public}]"
-    )
-
-
-def running(text: str, socket: Path, port: int) -> str:
-    """The same, with this machine's guest agent and port."""
-    for was, now in ((f"{SOCKET}:{SOCKET}", f"{socket}:{SOCKET}"), ('"8080:8080"', f'"127.0.0.1:{port}:8080"')):
-        assert text.count(was) == 1
-        text = text.replace(was, now)
-    return text
-
-
-def shipped() -> str:
-    return (ROOT / "compose.yaml").read_text()
-
-
-def app_compose(text: str, **more: Json) -> str:
-    """The app-compose of docs/deploy.md around a compose file."""
-    fields = json.loads(re.findall(r"```json\n(.*?)```", (ROOT / "docs/deploy.md").read_text(), re.DOTALL)[0])
-    return json.dumps({**fields, "docker_compose_file": text, **more})
 
 
 # -- what is written
@@ -351,6 +218,52 @@ def test_a_lost_volume_is_told_and_a_volume_put_back_goes_on(agent: Agent, tmp_p
     agent.compose("up", "--detach", "--pull", "never")
 
     assert agent.say("hello", "after the loss")["seq"] > before["seq"]
+
+
+# -- Telegram
+
+
+class Inside(TelegramServer):
+    """Telegram as a container sees it on its own loopback."""
+
+    def __init__(self, door: socket.socket) -> None:
+        super().__init__()
+        self.door = door
+
+    async def _listen(self) -> None:
+        assert self._runner is not None
+        await web.SockSite(self._runner, self.door).start()
+
+
+def on_telegram(text: str, port: int) -> str:
+    """The compose file of an agent that is on Telegram and has no token."""
+    wren = '"bio": ["Wren keeps a small lighthouse and answers whoever writes."]'
+    more = {"plugins": ["telegram"], "settings": {"TELEGRAM_API_ROOT": f"http://127.0.0.1:{port}"}}
+    assert text.count(wren) == 1
+    return text.replace(wren, f"{wren}, {json.dumps(more)[1:-1]}")
+
+
+async def test_its_owner_gives_it_a_token_from_elsewhere_and_it_talks_on_telegram(
+    made: Engine, owner: Owner, tmp_path: Path
+) -> None:
+    text = owned(on_telegram(pinned(made), 8081), owner)
+    with deployed(made, tmp_path, text) as agent:
+        agent.say("hello", "up")
+        async with Inside(listening_inside(agent.pid("gate"), 8081)) as telegram:
+            app_id = json.loads(agent.get("/bundle.json")["statement"])["app_id"]
+            trusted = ("--dev-root", tmp_path / "dev-root.pem", "--collateral", tmp_path / "collateral.json")
+            line = ("secrets", "set", "telegram", "--url", agent.url, "--app-id", app_id, "--rung", "2", *trusted)
+            given = await asyncio.to_thread(command, *line, "--data", owner.data, typed=telegram.world.me.token)
+            chat = telegram.world.private(sam := telegram.world.user("Sam"))
+            sam.says(chat, "hello there")
+            await until(lambda: len(telegram.world.texts(chat)) == 1, seconds=30)
+            sam.says(chat, "/verify")
+            await until(lambda: len(telegram.world.texts(chat)) == 2, seconds=30)
+        said = [agent.engine.podman("logs", agent.name(part)) for part in PARTS]
+
+    assert given[0] == 0, given[1]
+    assert "Trust: dev" in telegram.world.texts(chat)[1]
+    assert not any(telegram.world.me.token in out.stdout + out.stderr for out in said)
 
 
 # -- what is refused
