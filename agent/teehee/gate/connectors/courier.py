@@ -5,6 +5,7 @@ or its fate is `unknown` and visible, and never sent twice. Each room is served 
 """
 
 import asyncio
+import re
 import secrets
 from collections import deque
 from collections.abc import Sequence
@@ -18,7 +19,10 @@ from teehee.wire.client import Client
 from teehee.wire.messages import DELIVERED, FAILED, UNKNOWN, Effect
 
 RESTARTED = "gate-restarted"
+BROKEN = Unknown("connector-failed")
 PAUSE_SECONDS = 1.0  # while the vault is away
+DETAIL_LIMIT, REFERENCE_LIMIT = 64, 128  # characters, what the vault takes; printable ones without spaces
+ODD = re.compile(r"[^!-~]+")
 log = get_logger()
 
 
@@ -73,7 +77,11 @@ class Courier:
         queue = self._rooms[room]
         while queue:
             effect = queue[0]
-            await self._bring(effect)
+            try:
+                await self._bring(effect)
+            except Exception:  # a connector may raise anything; the effect must have its outcome, and the next its turn
+                log.exception("connector_failed", verb=effect.verb)
+                await self._settle(effect, BROKEN)
             self._held.discard(effect.id)
             queue.popleft()
         del self._rooms[room]
@@ -104,10 +112,14 @@ class Courier:
 
     async def _call(self, effect: Effect) -> Result:
         try:
-            return await self.connector.deliver(effect)
-        except Exception:  # a connector may raise anything; the effect must have its outcome
+            result = await self.connector.deliver(effect)
+        except Exception:
             log.exception("delivery_failed", verb=effect.verb)
-            return Unknown("connector-failed")
+            return BROKEN
+        if not isinstance(result, Sent | Failed | Unknown | Later):
+            log.error("delivery_without_result", verb=effect.verb, result=type(result).__name__)
+            return BROKEN
+        return result
 
     async def _mark(self, effect: Effect) -> bool:
         while True:
@@ -130,9 +142,9 @@ class Courier:
     async def _settle(self, effect: Effect, result: Sent | Failed | Unknown) -> None:
         outcome = {"id": effect.id, "state": _state(result)}
         if isinstance(result, Sent):
-            outcome["reference"] = result.reference
+            outcome["reference"] = _reference(result.reference)
         else:
-            outcome["detail"] = result.detail
+            outcome["detail"] = ODD.sub("-", str(result.detail))[:DETAIL_LIMIT]
             log.warning("not_delivered", state=outcome["state"], detail=result.detail, verb=effect.verb)
         while True:
             try:
@@ -151,3 +163,8 @@ class Courier:
 
 def _state(result: Sent | Failed | Unknown) -> str:
     return {Sent: DELIVERED, Failed: FAILED, Unknown: UNKNOWN}[type(result)]
+
+
+def _reference(name: str) -> str:
+    """A platform's name for a message, or none where it is one that the vault does not keep."""
+    return "" if ODD.search(str(name)) or len(str(name)) > REFERENCE_LIMIT else str(name)
