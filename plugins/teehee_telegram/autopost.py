@@ -33,6 +33,7 @@ class AutoPoster:
     def __init__(self, office: Office, settings: TelegramSettings, me: Me) -> None:
         self.office, self.settings, self.me = office, settings, me
         self._heard_at = self._posted_at = time.time_ns() // 1_000_000
+        self._asking: set[asyncio.Task[None]] = set()
 
     def heard(self, inbound: Inbound, now: int) -> None:
         """Somebody spoke; a pinned message in a chat of the schedule's is worth a post."""
@@ -41,9 +42,10 @@ class AutoPoster:
             self._heard_at = now
         if inbound.pinned and str(inbound.chat.id) in auto.pinned_groups and self._may_post(now):
             self._posted_at = now
-            asyncio.get_running_loop().create_task(
-                self._post(str(inbound.chat.id), PINNED.format(text=inbound.pinned.text[:500]), now)
-            )
+            text = PINNED.format(text=inbound.pinned.text[:500])
+            task = asyncio.get_running_loop().create_task(self._post(str(inbound.chat.id), text, now))
+            self._asking.add(task)  # a loop holds its tasks weakly
+            task.add_done_callback(self._asking.discard)
 
     def said(self, chat: int, now: int) -> None:
         """The agent spoke itself."""
