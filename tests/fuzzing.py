@@ -16,6 +16,6 @@ def share(part: float) -> settings:
     return settings(max_examples=max(1, int(EXAMPLES * part)), deadline=None, suppress_health_check=SLOW)
 
 
-def fuzzed(examples: int = 250) -> Callable[[Any], Any]:
+def fuzzed(examples: int = 150) -> Callable[[Any], Any]:
     """For parsers: so many examples in every run, and all there are in a long one."""
     return settings(max_examples=EXAMPLES if IS_LONG else examples, deadline=None, suppress_health_check=SLOW)

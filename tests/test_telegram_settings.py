@@ -209,7 +209,7 @@ anything = st.recursive(
 NAMES = ["ALLOWED_CHATS", "API_ROOT", "NAMES", "USER_PER_MINUTE", "BOT_TURNS", "WEBHOOK_URL", "X"]
 
 
-@fuzzed(500)
+@fuzzed(300)
 @given(
     st.dictionaries(st.sampled_from(sorted(EVERY_KEY)), anything) | anything,
     st.dictionaries(st.sampled_from(NAMES).map("TELEGRAM_{}".format), st.text()),

@@ -409,7 +409,7 @@ def sound(given: Json) -> None:
     assert len(found.room.encode()) < 64
 
 
-@fuzzed(600)
+@fuzzed(300)
 @given(st.sampled_from(sorted(VALID)), steps)
 def test_a_valid_update_changed_anywhere_raises_nothing(name: str, changes: list[tuple[int, str, Json, str]]) -> None:
     given = copy.deepcopy(VALID[name])
@@ -428,7 +428,7 @@ def test_a_valid_update_changed_anywhere_raises_nothing(name: str, changes: list
     sound(given)
 
 
-@fuzzed(500)
+@fuzzed(300)
 @given(odd)
 def test_any_json_raises_nothing(given: Json) -> None:
     sound(given)
