@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from teehee import ids
-from teehee.errors import ConfigError
+from teehee.errors import ConfigError, Unavailable
 from teehee.gate import costs
 from teehee.gate.bound import Bounded
 from teehee.gate.spend import DAY_MS, PICOS_PER_CENT, OverBudget, Reservation, Spend, cost
@@ -390,3 +390,16 @@ def test_reserved_and_spent_never_pass_a_cap(tmp_path: Path, seed: int, cap: int
             rows = spend.db.execute(f"SELECT SUM(tokens) FROM calls WHERE {whose} GROUP BY {columns}")
             assert all(used <= most for (used,) in rows)
     desk.close()
+
+
+def test_a_person_is_not_taken_for_forgotten_while_the_account_cannot_be_written(desk: Desk) -> None:
+    spend = desk.open()
+    spend.settle(spend.reserve("ada", hear(spend, "one", person="sam"), asked(10)), None)
+    spend.db.execute("PRAGMA query_only=ON")
+    with pytest.raises(Unavailable):
+        spend.forget("ada", "sam")
+
+    spend.db.execute("PRAGMA query_only=OFF")
+    spend.forget("ada", "sam")
+
+    assert spend.db.execute("SELECT 1 FROM calls WHERE principal='sam'").fetchall() == []

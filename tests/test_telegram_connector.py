@@ -78,8 +78,9 @@ async def test_a_mistake_of_ours_is_met_three_times_and_then_costs_this_update_a
     assert "the-token" not in told
 
 
-async def test_while_the_vault_is_away_an_update_is_tried_for_ever() -> None:
-    one = connector(Unavailable("the vault is away"))
+@pytest.mark.parametrize("error", [Unavailable("the vault is away"), OSError(28, "No space left on device")], ids=str)
+async def test_while_the_vault_is_away_or_the_disk_full_an_update_is_tried_for_ever(error: Exception) -> None:
+    one = connector(error)
     for _ in range(9):
         with pytest.raises(Unavailable):
             await one.take([COMMAND])

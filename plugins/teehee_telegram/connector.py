@@ -171,6 +171,8 @@ class TelegramConnector:
             await self._take(inbound, is_part)
         except TeeheeError:
             raise
+        except OSError:  # the machine's, and no mistake of ours: it may do better later
+            raise Unavailable("an update was not kept", code="telegram-update") from None
         except Exception as error:
             failed = self._failed.get(inbound.update_id)
             failed.append(type(error).__name__)  # and not its words, which may hold the token

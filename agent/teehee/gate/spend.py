@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from teehee import ids
-from teehee.errors import ConfigError
+from teehee.errors import ConfigError, Unavailable
 from teehee.gate.bound import Bounded
 from teehee.gate.usage import Usage
 from teehee.log import get_logger
@@ -189,16 +189,21 @@ class Spend:
         self._wait("INSERT INTO messages VALUES (?,?,?,?,?)", *key, event.principal, event.room, self._today())
 
     def forget(self, agent: str, principal: str) -> None:
-        """Takes a person out of the account. What they used today is held in memory: it gives nobody a new cap."""
+        """Takes a person out of the account. What they used today is held in memory: it gives nobody a new cap.
+
+        Raises Unavailable while the account cannot be written.
+        """
         for key in [k for k, (who, _) in self._messages.items() if (k[0], who) == (agent, principal)]:
             del self._messages[key]
         self.flush()
-        self.db.execute("DELETE FROM messages WHERE agent=? AND principal=?", (agent, principal))
-        self.db.execute(
-            "UPDATE calls SET principal='', room='', message='' WHERE agent=? AND principal=?", (agent, principal)
-        )
-        self.db.execute("DELETE FROM marks WHERE instr(scope, ?)", (principal,))
-        self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        who = (agent, principal)
+        try:
+            self.db.execute("DELETE FROM messages WHERE agent=? AND principal=?", who)
+            self.db.execute("UPDATE calls SET principal='', room='', message='' WHERE agent=? AND principal=?", who)
+            self.db.execute("DELETE FROM marks WHERE instr(scope, ?)", (principal,))
+            self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise Unavailable(f"the account cannot be written: {error}", code="account-away") from None
 
     # -- calls
 
