@@ -158,7 +158,7 @@ SUBMISSIONS = {
     "no parts": ("base.empty", parts()),
     "a text of 5,000 characters": ("base.text-too-long", reply("e1", "x" * 5000)),
     "one part more than there may be": ("base.too-many-parts", parts(*[FINE] * 5)),
-    "as many parts as the wire carries": ("base.too-many-parts", parts(*[FINE] * 10_000)),
+    "as many parts as the wire carries": ("base.too-many-parts", parts(*[FINE] * strict.OBJECTS_LIMIT)),
     "an agent that is not here": ("base.agent-unknown", reply(agent="agent-nobody")),
     "no agent": ("base.agent-unknown", reply(agent="")),
     "another agent's event": ("base.event-not-witnessed", reply(agent="agent-eve")),
@@ -265,8 +265,8 @@ MALFORMED = {
     "no parts at all": ("params: missing key 'parts'", {"agent": "agent-ada", "source": "web", "event": "e1"}),
     "parts that are no list": ("params.parts: expected a list", {**reply(), "parts": {"0": {}}}),
     "more parts than the wire carries": (
-        "params.parts: 10001 items, at most 10000 are taken",
-        parts(*[("", "", "")] * 10_001),
+        "params.parts: 1001 items, at most 1000 are taken",
+        parts(*[("", "", "")] * 1_001),
     ),
     "a text that is a number": (
         "params.parts[0].text: expected a string, got a number",
@@ -575,7 +575,8 @@ async def test_a_crowd_of_connections_leaves_the_vault_answering(siege: Siege) -
 FLOODS = {
     "refused submissions": request("effect.submit", reply("nobody-said")) * 900,
     "malformed submissions": request("effect.submit", {"agent": []}) * 900,
-    "submissions as long as they may be": request("effect.submit", parts(*[FINE] * 10_000)) * 4,
+    "submissions as long as they may be": request("effect.submit", parts(*[FINE] * strict.OBJECTS_LIMIT)) * 40,
+    "submissions longer than they may be": request("effect.submit", parts(*[FINE] * 10_000)) * 4,
     "questions as long as they may be": request("effect.settled", {"effects": ["x"] * strict.LIST_LIMIT}) * 20,
     "messages as long as they may be": request("effect.for_event", {"agent": "x" * 1_000_000}) * 4,
     "nonsense": b"nonsense\n" * 5000,

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import socket
@@ -336,6 +337,29 @@ async def test_one_who_asks_without_end_lets_others_have_their_turn(tmp_path: Pa
     assert done == 5000
 
 
+async def test_however_many_ask_for_much_another_socket_is_heard_between_any_two(tmp_path: Path) -> None:
+    done = 0
+    seen = []
+
+    def work(params: dict[str, Json]) -> Json:
+        nonlocal done
+        done += 1
+
+    async def listen() -> None:
+        while done < 80:
+            seen.append(done)
+            await asyncio.sleep(0)
+
+    long = json.dumps({"jsonrpc": "2.0", "method": "work", "params": {"agent": "x" * server.BYTES_AT_ONCE}}).encode()
+    async with serving(tmp_path / "s.sock", {"work": work}), contextlib.AsyncExitStack() as stack:
+        crowd = [await stack.enter_async_context(connected(tmp_path / "s.sock")) for _ in range(8)]
+        listening = asyncio.ensure_future(listen())
+        await asyncio.gather(*(peer.write((long + b"\n") * 10) for peer in crowd))
+        await listening
+
+    assert max(after - before for before, after in itertools.pairwise([*seen, done])) == 1
+
+
 async def test_lines_that_wait_their_turn_are_answered_in_order(served: Served) -> None:
     line = '{{"jsonrpc":"2.0","id":{},"method":"hello"}}\n'
 
@@ -589,6 +613,7 @@ ON_A_PATH = (
     test_after_every_connection_the_client_subscribes_before_it_asks,
     test_leaving_the_client_closes_its_connection,
     test_one_who_asks_without_end_lets_others_have_their_turn,
+    test_however_many_ask_for_much_another_socket_is_heard_between_any_two,
     test_a_connection_more_than_a_role_may_have_is_closed_and_the_others_go_on,
 )
 

@@ -137,6 +137,14 @@ def test_a_list_is_taken_up_to_its_limit_and_no_further() -> None:
     refused("params.words: 10001 items, at most 10000 are taken", {"words": [*longest, "x"]}, Everything)
 
 
+def test_a_list_of_objects_has_a_limit_of_its_own() -> None:
+    def submission(number: int) -> dict[str, Json]:
+        return {**SUBMISSION, "parts": [PART] * number}
+
+    assert len(strict.parse(Submission, submission(strict.OBJECTS_LIMIT)).parts) == strict.OBJECTS_LIMIT
+    refused("params.parts: 1001 items, at most 1000 are taken", submission(1001), Submission)
+
+
 def test_a_fault_repeats_little_of_what_was_sent() -> None:
     with pytest.raises(Malformed) as unknown:
         strict.parse(Submission, {"k" * 50_000: 1})

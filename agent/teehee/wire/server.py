@@ -14,7 +14,7 @@ Handler = Callable[[dict[str, Json]], "Json | Awaitable[Json]"]
 Log = Callable[..., object]
 
 CONNECTIONS = 32  # at once, unless a role needs fewer
-LINES_AT_ONCE, BYTES_AT_ONCE = 32, 64 << 10  # of one connection, before the others have their turn
+LINES_AT_ONCE, BYTES_AT_ONCE = 32, 64 << 10  # of one connection, before other connections and sockets have their turn
 IN_FLIGHT = 256  # unanswered requests one connection may have
 STRIKES = 20  # malformed lines before the connection is closed
 REFUSALS_LOGGED = 50  # a second; a flood is counted, not written out
@@ -41,6 +41,7 @@ class Server:
         self.methods = dict(methods)
         self.log = log
         self.connections: set[Connection] = set()
+        self._queue: deque[Connection] = deque()
         self._tasks: set[asyncio.Future[Json]] = set()
         self._second, self._refusals = 0, 0
         self._server: asyncio.Server | None = None
@@ -83,6 +84,31 @@ class Server:
         if self._refusals <= REFUSALS_LOGGED:
             self.log("request_refused", role=self.role, **facts)
 
+    def take_turn(self, connection: "Connection") -> None:
+        """Works for `connection` now, or when those before it had their turn."""
+        if self._queue:
+            self.wait_turn(connection)
+        else:
+            connection.work()
+
+    def wait_turn(self, connection: "Connection") -> None:
+        """Puts `connection` at the end of the queue, which moves on by one for each round of the loop.
+
+        However many connections a role has, between two turns of it every other socket is heard.
+        """
+        connection.waits = True
+        self._queue.append(connection)
+        if len(self._queue) == 1:
+            asyncio.get_running_loop().call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        connection = self._queue[0]
+        connection.waits = False
+        connection.work()
+        self._queue.popleft()
+        if self._queue:
+            asyncio.get_running_loop().call_soon(self._next_turn)
+
     def own(self, task: "asyncio.Future[Json]") -> None:
         """Keeps a reference to a running handler until it ends."""
         self._tasks.add(task)
@@ -101,6 +127,7 @@ class Connection(asyncio.Protocol):
         self.strikes = 0
         self.buffer = bytearray()
         self.lines: deque[bytearray] = deque()
+        self.waits = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but class
@@ -120,10 +147,9 @@ class Connection(asyncio.Protocol):
                 self.oversized()
             return
         *lines, self.buffer = self.buffer.split(b"\n")
-        waiting = bool(self.lines)
         self.lines.extend(lines)
-        if not waiting:
-            self.work()
+        if not self.waits:
+            self.server.take_turn(self)
 
     def work(self) -> None:
         """Takes some of the lines that came; the rest, and reading on, wait until others had their turn."""
@@ -139,9 +165,9 @@ class Connection(asyncio.Protocol):
                 self.line_received(bytes(line))
         if self.transport.is_closing():
             self.lines.clear()
-        elif self.lines:
+        elif self.lines or size > BYTES_AT_ONCE:
             self.transport.pause_reading()
-            asyncio.get_running_loop().call_soon(self.work)
+            self.server.wait_turn(self)
         else:
             self.transport.resume_reading()
 

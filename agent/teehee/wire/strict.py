@@ -16,6 +16,7 @@ Reader = Callable[[Json, str], Json]
 
 TEXT_LIMIT = 65_536  # characters in one string
 LIST_LIMIT = 10_000
+OBJECTS_LIMIT = 1_000  # of a list whose items are objects: each takes some microseconds to read
 SAFE_INTEGER = 2**53
 
 
@@ -36,7 +37,8 @@ def _reader(kind: Any) -> Reader:
         return _SCALARS[kind]
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is tuple:
-        return _list_reader(_reader(arguments[0]))
+        most = OBJECTS_LIMIT if is_dataclass(arguments[0]) else LIST_LIMIT
+        return _list_reader(_reader(arguments[0]), most)
     if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
         return _mapping_reader(_reader(arguments[1]))
     if origin in (types.UnionType, typing.Union):
@@ -110,12 +112,12 @@ def _boolean(value: Json, where: str) -> bool:
     return value
 
 
-def _list_reader(item: Reader) -> Reader:
+def _list_reader(item: Reader, most: int) -> Reader:
     def read(value: Json, where: str) -> tuple[Json, ...]:
         if type(value) not in (list, tuple):
             raise Malformed(f"{where}: expected a list, got {_kind(value)}")
-        if len(value) > LIST_LIMIT:
-            raise Malformed(f"{where}: {len(value)} items, at most {LIST_LIMIT} are taken")
+        if len(value) > most:
+            raise Malformed(f"{where}: {len(value)} items, at most {most} are taken")
         return tuple(item(v, f"{where}[{i}]") for i, v in enumerate(value))
 
     return read
