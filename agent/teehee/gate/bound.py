@@ -4,7 +4,6 @@ What goes out is what was judged: the body is made from the parsed value, so tha
 thing here and another at the provider.
 """
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -13,6 +12,7 @@ from secrets import token_hex
 from typing import Any
 from urllib.parse import urlsplit
 
+from teehee import compact
 from teehee.gate import sound
 from teehee.gate.usage import ANTHROPIC, OLLAMA, OPENAI, SOUND, Usage
 from teehee.wire.boot import EgressRule, Price
@@ -48,7 +48,6 @@ IMAGE_TOKENS = 50_000  # more than any provider takes for one: gpt-4o-mini up to
 PICTURE = re.compile(r"(data:image/(?:jpeg|png|gif|webp);base64,)?[A-Za-z0-9+/]*={0,2}", re.ASCII)
 FRAME_TOKENS = 64  # what a provider puts around a prompt
 TOOLS_TOKENS = 1_024  # and around tools
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 class Unbounded(Exception):
@@ -86,7 +85,7 @@ def bounded(rule: EgressRule, path: str, body: bytes) -> Bounded:
     if wire == OPENAI and asked.get("stream") and urlsplit(rule.base_url).hostname not in TELLS_ANYWAY:
         asked["stream_options"] = {"include_usage": True}
     try:
-        data = _encode(asked).encode("utf-8", "replace")
+        data = compact.encode(asked)
     except (ValueError, RecursionError):
         raise Unbounded("the request holds what is no JSON") from None
     # A token is a byte at least, and JSON only adds to the bytes of its texts. Those of a picture are no text.
@@ -127,8 +126,8 @@ def _unread(rule: EgressRule, path: str, body: bytes) -> Bounded:
 
 def _read(body: bytes) -> dict[str, Json]:
     try:
-        asked = json.loads(body.decode())
-    except (ValueError, RecursionError):
+        asked = compact.decode(body)
+    except ValueError:
         asked = None
     if not isinstance(asked, dict):
         raise Unbounded("expected a JSON object")

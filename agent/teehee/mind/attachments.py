@@ -89,6 +89,8 @@ async def read(files: Files | None, store: MindStore, agent: Agent, row: Row, me
     if files is None or event.kind != MESSAGE or isinstance(agent.brain, models.Classic):
         return False
     own, theirs = attached.things(event.content), _replied(store, event, message)
+    if not own and not theirs:
+        return False
     reading = _Reading(files, agent, event, message.id, asyncio.get_running_loop().time() + SECONDS)
     own_read, theirs_read = await reading.all(own), await reading.all(theirs)
     if reading.left < MOST:

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import yarl
 
+from teehee import compact
 from teehee.errors import ActionFailed, AskAgain, Unavailable
 from teehee.log import get_logger
 from teehee.mind import failures, prompt
@@ -23,7 +24,6 @@ HEADERS = {"content-type": "application/json", "accept": "text/event-stream, app
 TAIL_SECONDS = 0.2  # how long the connection's end is waited for once the words are all there
 MAY_GO = ("temperature", "frequency_penalty", "presence_penalty")  # what a model may refuse to be asked
 ANSWER_LIMIT = 4 << 20  # bytes; the gate has a lower one of its own
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 log = get_logger()
 
 
@@ -69,7 +69,7 @@ class Endpoint:
         return str(value.get("text", "")) if isinstance(value, dict) else ""
 
     async def _ask(self, asked: dict[str, Json], about: str, hear: Hear) -> str:
-        data = _encode(asked).encode()
+        data = compact.encode(asked)
         try:
             async with self.session.post(self.url, data=data, headers=HEADERS | {ABOUT: about}) as answer:
                 await _check(answer)

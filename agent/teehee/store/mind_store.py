@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from teehee import commit, ids
+from teehee import commit, compact, ids
 from teehee.store import schema, search
 from teehee.store.turn_records import TurnRecords
 from teehee.wire import strict
 from teehee.wire.messages import Event
 
 Json = Any
-_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(slots=True)
@@ -70,7 +69,7 @@ class MindStore:
         """Keeps an event; its row's number, or None when it is known. An ended row for want of a witness reopens."""
         done = self.db.execute(
             "INSERT OR IGNORE INTO inbox (agent, source, event, body, at) VALUES (?,?,?,?,?)",
-            (event.agent, event.source, event.event, _encode(event.to_json()), event.at),
+            (event.agent, event.source, event.event, _text(event.to_json()), event.at),
         )
         if done.rowcount == 1:
             return done.lastrowid
@@ -167,7 +166,7 @@ class MindStore:
         self.db.execute(
             "INSERT OR IGNORE INTO memories (id, type, created_at, content, entity_id, agent_id, room_id)"
             " VALUES (?,?,?,?,?,?,?)",
-            (memory.id, memory.type, memory.created_at, _encode(dict(memory.content)),
+            (memory.id, memory.type, memory.created_at, _text(dict(memory.content)),
              memory.entity_id, memory.agent_id, memory.room_id),
         )  # fmt: skip
 
@@ -291,3 +290,7 @@ class MindStore:
             (words, agent_id, limit),
         )
         return [json.loads(content) for (content,) in rows]
+
+
+def _text(value: Json) -> str:
+    return compact.encode(value).decode()

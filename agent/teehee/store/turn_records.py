@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from teehee import compact
+
 Json = Any
 KEPT = 1000  # turns per agent
 PRUNE_EVERY = 64  # turns; in between an agent may have that many more
 PLAIN = 1 << 10  # bytes; what is shorter is kept as it is
 WINDOW, MEMORY = 12, 4  # zlib's, for texts of a few KB: setting up its usual buffers takes longer than compressing
 LIMIT = 256 << 10  # bytes of one record before it is packed; a longer one is cut down to its facts
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=repr).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ SMALL = frozenset({"package", "plugins", "model", "providers", "reads", "calls",
 def pack(value: Mapping[str, Json]) -> bytes | None:
     """JSON, compressed where that pays; None when it is longer than a record may be, or a plugin's values are none."""
     try:
-        text = _encode(value).encode("utf-8", "replace")
+        text = compact.encode(value, repr)
     except (TypeError, ValueError, RecursionError):
         return None
     if len(text) > LIMIT:

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from teehee import compact
 from teehee.errors import Refused, TeeheeError, Unavailable
 from teehee.gate.conversation import Conversation, Guest, shown
 from teehee.gate.web import sessions
@@ -27,7 +28,6 @@ BODY_LIMIT = 64 << 10
 BODY_SECONDS = 10.0
 ROOM_SHAPE = re.compile(r"[a-z0-9-]{1,64}")
 EFFECT_SHAPE = re.compile(r"[0-9a-f-]{36}")
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 log = get_logger()
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -114,7 +114,7 @@ class ChatApi:
 
 
 def reply(value: Json, status: int = 200, background: BackgroundTask | None = None) -> Response:
-    return Response(_encode(value), status, media_type="application/json", background=background)
+    return Response(compact.encode(value), status, media_type="application/json", background=background)
 
 
 def told(error: TeeheeError) -> tuple[int, Json]:
