@@ -1,13 +1,15 @@
 """Updates that cannot be handled: skipped when they never could be, tried again when they may. None holds others up."""
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from teehee.connector import Refused, Unavailable
+from teehee.connector import Gone, Refused, Unavailable
 from teehee_telegram import settings
 from teehee_telegram.connector import TelegramConnector
+from teehee_telegram.flood import LONGEST
 from teehee_telegram.inbound import Me
 
 Json = Any
@@ -49,6 +51,26 @@ def connector(error: Exception) -> TelegramConnector:
     one = TelegramConnector(office, found)
     one.me = Me(7_000_001_001, "teehee_bot")
     return one
+
+
+async def test_what_an_earlier_life_sent_is_recalled_once() -> None:
+    asked = []
+
+    async def lately(seconds: float) -> list[Gone]:
+        asked.append(seconds)
+        left = [Gone("telegram:-1002000000001", f"7-{number}-5", 50.0) for number in range(20)]
+        return [*left, Gone("nowhere", "7-20-5", 40.0), *[Gone("telegram:500001001", "7-21-5", 0.5)] * 3]
+
+    office: Any = SimpleNamespace(agent="ada", name="Ada", lately=lately)
+    one = TelegramConnector(office, settings.read({}, {})[0])
+    await one._recall()
+    await one._recall()
+
+    now = time.monotonic()
+    assert asked == [LONGEST]
+    assert 10 < one.flood.take("-1002000000001", True, now) < 14
+    assert 0 < one.flood.take("500001001", False, now) < 2
+    assert one.flood.take("500001002", False, now) == 0
 
 
 @UPDATES

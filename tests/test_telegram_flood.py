@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuzzing import share
-from teehee_telegram.flood import FEW, TICK, Flood, Limits
+from teehee_telegram.flood import FEW, LONGEST, TICK, Flood, Limits
 
 START = 1_000_000.0  # a machine that has been up for days
 
@@ -257,3 +257,30 @@ def test_no_message_goes_while_telegram_asked_to_wait(steps: list[tuple[str, flo
         for held in "12" if is_all else chat:
             until[held] = max(until[held], now + seconds)
         flood.hold_all(seconds, now) if is_all else flood.hold(chat, seconds, now)
+
+
+@share(0.05)
+@given(st.randoms(use_true_random=False), st.floats(0.0, 90.0))
+def test_limits_are_kept_over_a_restart_when_what_was_sent_is_recalled(chance: random.Random, dies: float) -> None:
+    chats = ["1", "2", "-1", "-2"]
+    demand = [(START + chance.random() * 90, chance.choice(chats)) for _ in range(150)]
+    world = World(Limits(per_second=5))
+    world.run([one for one in demand if one[0] < START + dies])
+    now = max([START + dies, *(when for when, _ in world.sent)])
+
+    flood = Flood(world.limits)
+    for when, chat in sorted(world.sent):
+        if when > now - LONGEST:
+            flood.recall(chat, chat.startswith("-"), when)
+    world.run([(max(when, now), chat) for when, chat in demand if when >= START + dies], flood)
+
+    assert len(world.sent) == len(demand)
+    world.check()
+
+
+def test_a_restart_without_recalling_would_break_them() -> None:
+    world = World().run([(START, "-1")] * 20)
+    world.run([(world.sent[-1][0], "-1")] * 5)
+
+    with pytest.raises(AssertionError):
+        world.check()

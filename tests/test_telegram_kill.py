@@ -166,6 +166,23 @@ async def test_a_kill_at_any_moment_of_a_burst_neither_loses_nor_doubles(tmp_pat
         assert world.limits.breaches == []
 
 
+async def test_what_was_sent_before_a_kill_counts_after_it(tmp_path: Path) -> None:
+    """A private chat takes three messages at once, and one a second after that."""
+    world, updates = watched(tmp_path)
+    chat = world.private(sam := world.user("Sam"))
+    async with on_stage(tmp_path, world=world) as stage:
+        for number in range(7):
+            sam.says(chat, f"message {number}")
+        await until(lambda: ledger.effects(stage.up.folder)["delivered"] >= 3)
+        stage.up.kill("gate")
+        await at_rest(stage, updates)
+
+        assert world.limits.breaches == []
+        ended = await outcomes(stage)
+        assert sum(ended.values()) == 7
+        assert ended["delivered", ""] >= 6
+
+
 # -- forgetting
 
 

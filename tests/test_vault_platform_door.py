@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from teehee.evidence import leaf, receipt
+from teehee.vault import lately
 from teehee.wire.strict import Malformed
 from vaults import Vault, config, rule_of, vault_at, witness
 
@@ -15,6 +16,8 @@ OWNER, STRANGER = "telegram:7", "telegram:8"
 CHAT = "telegram:-100"
 SAY = "telegram.send_message"
 LIFE = "0123456789abcdef"
+LATER = 4_000_000_000_000  # milliseconds since 1970: a clock that tests move on
+WEB = {"verb": "web.reply", "room": "room", "text": "hello"}
 
 
 @pytest.fixture
@@ -113,6 +116,62 @@ async def test_what_was_marked_and_never_heard_of_again_is_unknown_after_a_day(v
     ended = await vault.core.commit.run(lambda: vault.core.ledger.expire(now, now))
 
     assert [(one.id, one.state) for one in ended] == [(sent["id"], "unknown"), (due["id"], "expired")]
+
+
+# -- what a platform's limits still count
+
+
+async def test_what_left_lately_is_told_oldest_first_with_what_is_on_its_way(vault: Vault) -> None:
+    vault.core._last_ms = LATER
+    await delivered(vault, "long ago", "7/1")
+    vault.core._last_ms = LATER + 100_000
+    await delivered(vault, "first", "7/2")
+    vault.core._last_ms = LATER + 100_500
+    lost = await said(vault, "second")
+    await vault.gate("effect.outcome", {"id": lost["id"], "state": "unknown", "detail": "gate-restarted"})
+    await vault.gate("event.witness", witness("elsewhere", room="room"))
+    web = await vault.mind("effect.submit", {**answer("elsewhere", room="room"), "source": "web", "parts": [WEB]})
+    await vault.gate("effect.outcome", {"id": web["effects"][0]["id"], "state": "delivered"})
+    going = await said(vault, "third")
+    await vault.gate("effect.sending", marks(going))
+    await said(vault, "not yet")
+    vault.core._last_ms = LATER + 101_000
+
+    asked = {"agent": "agent-ada", "source": "telegram", "since": LATER + 99_000}
+    told = await vault.gate("effect.lately", asked)
+
+    assert told["gone"] == [
+        {"room": CHAT, "event": "first", "at": LATER + 100_000},
+        {"room": CHAT, "event": "second", "at": LATER + 100_500},
+        {"room": CHAT, "event": "third", "at": LATER + 101_000},
+    ]
+
+
+async def test_what_left_lately_is_found_in_a_long_log_and_no_further_back_than_it_must(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lately, "PIECE", 4)
+    read: list[int] = []
+    leaves = vault.core.log.leaves
+
+    def counted(log: int, start: int, limit: int) -> list[bytes]:
+        read.append(start)
+        return leaves(log, start, limit)
+
+    monkeypatch.setattr(vault.core.log, "leaves", counted)
+    for number in range(20):
+        vault.core._last_ms = LATER + number * 1000
+        await delivered(vault, f"e{number}", f"7/{number}")
+
+    async def told(since: int) -> list[str]:
+        asked = {"agent": "agent-ada", "source": "telegram", "since": since}
+        return [one["event"] for one in (await vault.gate("effect.lately", asked))["gone"]]
+
+    assert await told(LATER + 17_000) == ["e17", "e18", "e19"]
+    assert len(read) == 2
+    assert await told(0) == [f"e{number}" for number in range(20)]
+    monkeypatch.setattr(lately, "MOST", 10)
+    assert await told(0) == ["e15", "e16", "e17", "e18", "e19"]
 
 
 # -- receipts by the platform's own name of a message

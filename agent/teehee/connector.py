@@ -18,9 +18,9 @@ from teehee.log import get_logger
 from teehee.wire.messages import Effect, Event
 
 __all__ = [
-    "FILE_LIMIT", "ActionFailed", "ConfigError", "Connector", "Effect", "Event", "Failed", "Fetches", "Later", "Office",
-    "Posted", "Pressed", "Refused", "Result", "Sent", "Settings", "Signal", "TeeheeError", "Unavailable", "Unknown",
-    "get_logger",
+    "FILE_LIMIT", "ActionFailed", "ConfigError", "Connector", "Effect", "Event", "Failed", "Fetches", "Gone", "Later",
+    "Office", "Posted", "Pressed", "Refused", "Result", "Sent", "Settings", "Signal", "TeeheeError", "Unavailable",
+    "Unknown", "get_logger",
 ]  # fmt: skip
 
 Json = Any
@@ -74,6 +74,15 @@ class Signal:
     number: int = 0
     state: str = ""
     text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """What left for a room, in answer to an event, so many seconds ago."""
+
+    room: str
+    event: str
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +156,9 @@ class Office(Protocol):
 
     async def bundle(self, nonce: str = "") -> Mapping[str, Json]:
         """The newest statement with what a check needs; with a nonce (hex), one that answers it."""
+
+    async def lately(self, seconds: float) -> Sequence["Gone"]:
+        """What left for this platform in the last so many seconds, oldest first: its limits count that still."""
 
     async def today(self) -> Mapping[str, Json]:
         """Is the agent stopped, and how much came and left since midnight, UTC?"""

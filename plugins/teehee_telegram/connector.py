@@ -30,7 +30,7 @@ from teehee_telegram import albums, commands, custody, events, files, polling, p
 from teehee_telegram import settings as settings_of
 from teehee_telegram.api import Api
 from teehee_telegram.autopost import AutoPoster
-from teehee_telegram.flood import Flood, Limits
+from teehee_telegram.flood import LONGEST, Flood, Limits
 from teehee_telegram.inbound import Inbound, Me, Skipped
 from teehee_telegram.manners import Manners, Verdict
 from teehee_telegram.orders import Orders
@@ -84,6 +84,7 @@ class TelegramConnector:
         self._judged: Recent[list[Verdict]] = Recent(MOST_JUDGED, list)  # by update: one that comes again counts once
         self._failed: Recent[list[str]] = Recent(MOST_JUDGED, list)  # by update: at what it failed
         self._askers: Recent[list[int]] = Recent(MOST_ASKERS, list)  # by event
+        self._has_recalled = False
         self._told_stale: set[int] = set()  # chats that know since this start
         self._tasks: set[asyncio.Task[None]] = set()
         self._shows: set[asyncio.Task[None]] = set()
@@ -106,6 +107,7 @@ class TelegramConnector:
             await self.office.account(str(self.me.id), held.secrets, *custody.told(held))
             self.orders.quiet = await self.office.quiet_chats()
             log.info("telegram_ready", agent=self.office.name, bot=self.me.id)
+            await self._recall()
             self.sender = sending.Sender(api, self.flood, time.monotonic)
             self.orders.bot = api.bot
             self.posts = AutoPoster(self.office, self.settings, self.me)
@@ -130,6 +132,16 @@ class TelegramConnector:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _recall(self) -> None:
+        """Once: what an earlier life of the gate sent a moment ago still counts for Telegram."""
+        if self._has_recalled:
+            return
+        for gone in await self.office.lately(LONGEST):
+            with contextlib.suppress(ValueError):
+                where = events.place(gone.room, gone.event)
+                self.flood.recall(str(where.chat), where.is_group, time.monotonic() - gone.seconds)
+        self._has_recalled = True
 
     async def _follow_groups(self, api: Api) -> None:
         """Groups that the character allows by an id they had once are allowed by the one they have now."""

@@ -13,6 +13,7 @@ from math import inf
 
 MARGIN = 1.05
 TICK = 1e-6  # seconds; a wait as short as this is none
+LONGEST = 60 * MARGIN  # seconds that anything is counted for
 BUSY = 0.05  # seconds to wait while all that one chat may get is on its way
 PATIENCE = 1.0  # seconds that a place in the line is kept for a chat that does not come back
 FEW = 1024  # chats remembered without asking whether they are idle
@@ -88,13 +89,17 @@ class Flood:
 
     def done(self, chat: str, is_group: bool, now: float) -> None:
         """A message on its way to this chat has its answer, or was not sent after all."""
-        account = self._chats[chat]
-        account.paid_until = max(account.paid_until, now) + MARGIN
-        account.flying -= 1
+        self._chats[chat].flying -= 1
         self._flying -= 1
-        self._recent.append(now)
+        self.recall(chat, is_group, now)
+
+    def recall(self, chat: str, is_group: bool, then: float) -> None:
+        """A message to this chat had its answer then; those of an earlier life are told first, and oldest first."""
+        account = self._account(chat, then)
+        account.paid_until = max(account.paid_until, then) + MARGIN
+        self._recent.append(then)
         if is_group:
-            account.sent.append(now)
+            account.sent.append(then)
             while len(account.sent) > self.limits.group_per_minute:
                 account.sent.popleft()
 
@@ -117,7 +122,7 @@ class Flood:
             if owed < 0 or free <= 0:
                 until = max(until, now + BUSY)
             elif is_group and len(account.sent) >= free:
-                until = max(until, account.sent[-free] + 60 * MARGIN)
+                until = max(until, account.sent[-free] + LONGEST)
         return until - now
 
     def _line_wait(self, chat: str, now: float) -> float:
@@ -160,5 +165,5 @@ def _is_idle(account: _Chat, now: float) -> bool:
     """Whether nothing of the account counts any more, so that a new one is as good."""
     if account.flying:
         return False
-    sent_until = account.sent[-1] + 60 * MARGIN if account.sent else -inf
+    sent_until = account.sent[-1] + LONGEST if account.sent else -inf
     return max(account.paid_until, account.held_until, sent_until) <= now

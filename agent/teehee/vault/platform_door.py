@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Any
 
 from teehee.errors import Refused
-from teehee.vault import brake, policy
+from teehee.vault import brake, lately, policy
 from teehee.vault.core import Core
 from teehee.vault.doors import Push
 from teehee.vault.identities import Account
@@ -36,6 +36,7 @@ class PlatformDoor:
             "account.report": self.account,
             "choice.press": self.press,
             "command.answer": self.answer,
+            "effect.lately": self.lately,
             "effect.referred": self.referred,
             "effect.sending": self.sending,
             "effect.unsent": self.unsent,
@@ -76,6 +77,12 @@ class PlatformDoor:
         asked = strict.parse(_Reference, params)
         effect = self.core.ledger.referred(asked.agent, asked.reference)
         return {} if effect is None else effect.to_json()
+
+    async def lately(self, params: Params) -> Json:
+        """Where messages went on a platform since a moment, and when, oldest first: what its limits still count."""
+        asked = strict.parse(_Lately, params)
+        gone = await lately.gone(self.core, asked.agent, asked.source, asked.since)
+        return {"gone": [{"room": room, "event": event, "at": at} for room, event, at in gone]}
 
     async def answer(self, params: Params) -> Json:
         """The gate's own answer to a command it witnessed: words made by code, never by a model."""
@@ -250,6 +257,15 @@ class _Effect:
 class _Reference:
     agent: str
     reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Lately:
+    """`since` is in milliseconds since 1970."""
+
+    agent: str
+    source: str
+    since: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from teehee.connector import Posted, Pressed, Signal
+from teehee.connector import Gone, Posted, Pressed, Signal
 from teehee.errors import Refused, Unavailable
 from teehee.gate.accounts import Accounts
 from teehee.gate.connectors.courier import Courier
@@ -156,6 +157,12 @@ class GateOffice:
     async def bundle(self, nonce: str = "") -> Mapping[str, Json]:
         asked = {"agent": self.agent, "nonce": nonce}
         return dict(await self.public.call("bundle", asked, patience=QUOTE_SECONDS))
+
+    async def lately(self, seconds: float) -> Sequence[Gone]:
+        now = time.time_ns() // 1_000_000
+        asked = {"agent": self.agent, "source": self.source, "since": now - int(seconds * 1000)}
+        told = (await self.vault.call("effect.lately", asked))["gone"]
+        return [Gone(one["room"], one["event"], max(0, now - one["at"]) / 1000) for one in told]
 
     async def today(self) -> Mapping[str, Json]:
         return dict(await self.vault.call("agent.today", {"agent": self.agent}))
