@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from pdfs import page, pdf_of, zipped
 from teehee.character import fragments, kept, pdf
-from teehee.character.fragments import read
+from teehee.character.fragments import places, read
 from teehee.character.model import Knowledge
 from teehee.character.pdf import Limits
 from teehee.character.split import ABOUT, MOST, split
@@ -738,3 +738,20 @@ def test_about_is_what_a_fragment_is() -> None:
     lengths = [len(piece) for piece in split(PROSE * 20)]
 
     assert abs(sum(lengths) / len(lengths) - ABOUT) < 100
+
+
+def test_the_places_that_decide_the_fragments_are_told_there_or_not(tmp_path: Path) -> None:
+    folder = tmp_path / "here"
+    deep = folder / "knowledge" / "harbour" / "deep"
+    deep.mkdir(parents=True)
+    for name in ("a.md", ".hidden.md"):
+        (deep / name).write_text(name)
+    (tmp_path / "outside").mkdir()
+    (deep / "link").symlink_to(tmp_path / "outside")
+    names = ["gone.md", "../outside/x.md", "/etc/passwd", "a\0b.md"]
+    items = [Knowledge(path=name) for name in names] + [Knowledge(directory="harbour")]
+
+    found = {str(place.relative_to(folder)) for place in places(items, folder)}
+
+    inside = {"knowledge/harbour/deep", "knowledge/harbour/deep/a.md", "knowledge/harbour/deep/link"}
+    assert found == {"gone.md", "knowledge/gone.md", "harbour", "knowledge/harbour"} | inside

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,36 @@ async def test_a_change_in_what_a_file_extends_is_taken_in(tmp_path: Path) -> No
         await until(lambda: bool(taken_in(agent)))
 
         assert "stars" in agent.supervisor.plan.agents[0].character.topics
+
+
+async def test_changed_knowledge_is_taken_in_wherever_the_character_names_it(tmp_path: Path) -> None:
+    lamps, harbour = tmp_path / "lamps.md", tmp_path / "knowledge" / "harbour"
+    lamps.write_text("The lamp burns paraffin.")
+    harbour.mkdir(parents=True)
+    (harbour / "old.txt").write_text("The harbour is old.")
+    file = write(tmp_path / "ada.json", knowledge=[{"path": "lamps.md"}, {"directory": "harbour"}])
+
+    def known(agent: Running) -> list[str]:
+        return [item.text for item in agent.supervisor.plan.agents[0].character.knowledge]
+
+    async def change(agent: Running, name: str, edit: Callable[[], object]) -> None:
+        before = len(taken_in(agent))
+        edit()
+        await until(lambda: len(taken_in(agent)) > before)
+        assert taken_in(agent)[-1].startswith(f"{name} changed: package ")
+
+    async with running(tmp_path / "data", [str(file)]) as agent:
+        assert known(agent) == ["The lamp burns paraffin.", "The harbour is old."]
+        await change(agent, "lamps.md", lambda: lamps.write_text("The lamp burns colza oil."))
+        await change(agent, "harbour", lambda: (harbour / "new.txt").write_text("A new pier was built."))
+        assert known(agent) == ["The lamp burns colza oil.", "A new pier was built.", "The harbour is old."]
+        await change(agent, "harbour", (harbour / "old.txt").unlink)
+        write(file, knowledge=[{"path": "tides.md"}])
+        await until(lambda: any("tides.md" in line and "does not exist" in line for line in agent.told))
+        await change(agent, "tides.md", lambda: (tmp_path / "tides.md").write_text("The moon moves them."))
+
+        assert known(agent) == ["The moon moves them."]
+        assert len(epochs(await agent.leaves())) == 6
 
 
 async def test_a_character_added_to_an_array_needs_a_restart(tmp_path: Path) -> None:

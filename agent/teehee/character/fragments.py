@@ -49,6 +49,26 @@ def read(
     return reading.finished()
 
 
+def places(items: Sequence[Knowledge], folder: Path) -> tuple[Path, ...]:
+    """Every file and folder that `read` would look at, there or not: while they stay as they are, so do the fragments.
+
+    Nothing is opened but folders.
+    """
+    found: dict[Path, None] = {}
+    for item in items:
+        name = PurePath(item.path or item.directory)
+        if name.is_absolute() or not name.parts or ".." in name.parts or "\0" in str(name):
+            continue
+        for place in (folder / name, folder / SPARE_FOLDER / name):
+            found[place] = None
+            for parent, inner, files in os.walk(place) if item.directory else ():
+                inner[:] = [name for name in inner if not name.startswith(".")]
+                found |= dict.fromkeys(Path(parent, name) for name in (*inner, *files) if not name.startswith("."))
+                if len(found) > ENTRIES:
+                    return tuple(found)
+    return tuple(found)
+
+
 class _Reading:
     """One pass over the items: what was found, what was wrong, how much there is room for."""
 

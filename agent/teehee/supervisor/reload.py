@@ -1,11 +1,16 @@
-"""Hot reload: character files are looked at once a second, and a changed one is taken in while the agents run."""
+"""Hot reload: character files are looked at once a second, with all they extend and the knowledge they name, and a
+changed one is taken in while the agents run.
+"""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from teehee.character import extends
+from teehee import character as characters
+from teehee.character import extends, fragments
+from teehee.character.model import Knowledge
 from teehee.errors import ConfigError, TeeheeError
 from teehee.supervisor import plan as plans
 from teehee.supervisor.plan import Plan
@@ -13,7 +18,7 @@ from teehee.supervisor.plan import Plan
 LOOK_SECONDS = 1.0
 SETTLE_SECONDS = 0.2  # a file that changed is read once it has not changed for so long
 
-Look = tuple[tuple[int, int, int] | None, ...]
+Look = dict[Path, tuple[int, int, int] | None]
 
 
 class Run(Protocol):
@@ -27,19 +32,27 @@ class Run(Protocol):
 
 
 class Watched:
-    """A character's file and all it extends, and how they looked when they were last read."""
+    """A character's file with all it extends and knows, and how they looked when they were last read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.knowledge: list[Knowledge] = []  # of a file that does not load just now: what it named before
         self.read()
 
     def read(self) -> None:
         """Remembers how the files look now: before they are read, so that a later change is seen."""
-        self.files = extends.chain(self.path)
+        with contextlib.suppress(ConfigError):
+            self.knowledge = [item for one in characters.read(self.path) for item in one.character.knowledge]
+        self.files = (*extends.chain(self.path), *fragments.places(self.knowledge, self.path.parent))
         self.look = self._look()
 
     def has_changed(self) -> bool:
         return self._look() != self.look
+
+    def changed(self) -> str:
+        """The name of what has changed."""
+        now = self._look()
+        return next((path.name for path in self.files if now[path] != self.look[path]), self.path.name)
 
     async def settled(self) -> None:
         """Waits until whoever writes the files has ended."""
@@ -50,7 +63,7 @@ class Watched:
             await asyncio.sleep(SETTLE_SECONDS)
 
     def _look(self) -> Look:
-        return tuple(_look(path) for path in self.files)
+        return {path: _look(path) for path in self.files}
 
 
 def _look(path: Path) -> tuple[int, int, int] | None:
@@ -75,8 +88,9 @@ class Reload:
             await asyncio.sleep(LOOK_SECONDS)
             for name, watched in self.files.items():
                 if watched.has_changed():
+                    file = watched.changed()
                     await watched.settled()
-                    await self._take(name, watched.path.name)
+                    await self._take(name, file)
 
     async def _change(self, wanted: Plan, places: list[int]) -> list[int]:
         try:
