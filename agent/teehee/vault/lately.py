@@ -7,7 +7,7 @@ from teehee.vault.core import Core
 from teehee.wire.messages import EXPIRED
 
 PIECE = 500  # leaves that are read before others have their turn
-MOST = 20_000  # leaves in all: three minutes of the busiest bot that pays nothing
+MOST = 6_000  # leaves in all: a minute of the busiest bot that pays nothing, with room; what they tell fits on one line
 Gone = tuple[str, str, int]  # room, event, milliseconds since 1970
 
 
