@@ -26,14 +26,13 @@ from teehee.connector import (
     Unavailable,
     get_logger,
 )
-from teehee_telegram import albums, commands, custody, events, files, polling, progress, sending
+from teehee_telegram import albums, commands, custody, events, files, orders, polling, progress, sending
 from teehee_telegram import settings as settings_of
 from teehee_telegram.api import Api
 from teehee_telegram.autopost import AutoPoster
 from teehee_telegram.flood import LONGEST, Flood, Limits
 from teehee_telegram.inbound import Inbound, Me, Skipped
 from teehee_telegram.manners import Manners, Verdict
-from teehee_telegram.orders import Orders
 from teehee_telegram.quota import Recent
 from teehee_telegram.settings import TelegramSettings
 from teehee_telegram.updates import read
@@ -80,11 +79,12 @@ class TelegramConnector:
         self._void: custody.Held | None = None  # the token that Telegram refused last
         self.sender: sending.Sender | None = None
         self.posts: AutoPoster | None = None
-        self.orders = Orders(office, self.manners)
+        self.orders = orders.Orders(office, self.manners)
         self._judged: Recent[list[Verdict]] = Recent(MOST_JUDGED, list)  # by update: one that comes again counts once
         self._failed: Recent[list[str]] = Recent(MOST_JUDGED, list)  # by update: at what it failed
         self._askers: Recent[list[int]] = Recent(MOST_ASKERS, list)  # by event
         self._has_recalled = False
+        self._deciding: dict[int, asyncio.Task[None]] = {}  # by chat: the last order that is being carried out
         self._told_stale: set[int] = set()  # chats that know since this start
         self._tasks: set[asyncio.Task[None]] = set()
         self._shows: set[asyncio.Task[None]] = set()
@@ -175,7 +175,28 @@ class TelegramConnector:
         for skipped in (one for one in read_now if isinstance(one, Skipped)):
             log.info("update_skipped", reason=skipped.reason, update=skipped.update_id)
         taken = self.albums.together([one for one in read_now if isinstance(one, Inbound)])
-        await asyncio.gather(*(self._kept(inbound, is_part) for inbound, is_part in taken))
+        await asyncio.gather(*(self._in_turn(inbound, is_part) for inbound, is_part in taken))
+
+    async def _in_turn(self, inbound: Inbound, is_part: bool) -> None:
+        """One update. In a chat all go side by side, but what decides over later ones is carried out before them."""
+        chat = inbound.chat.id
+        work = self._after(self._deciding.get(chat), inbound, is_part)
+        if not orders.decides(inbound):
+            await work
+            return
+        task = self._deciding[chat] = asyncio.ensure_future(work)
+        try:
+            await task
+        finally:
+            if self._deciding.get(chat) is task:
+                del self._deciding[chat]
+
+    async def _after(self, decision: "asyncio.Task[None] | None", inbound: Inbound, is_part: bool) -> None:
+        if decision is not None:
+            await asyncio.wait({decision}, timeout=COMMAND_SECONDS)  # who floods with orders holds up nobody for longer
+            if decision.done() and (decision.cancelled() or decision.exception() is not None):
+                raise Unavailable("what decides over an update was not kept", code="telegram-update")
+        await self._kept(inbound, is_part)
 
     async def _kept(self, inbound: Inbound, is_part: bool) -> None:
         """One update. A mistake of ours that it meets again and again costs this update, and no other."""

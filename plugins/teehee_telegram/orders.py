@@ -10,6 +10,13 @@ from teehee_telegram import commands, events, sending
 from teehee_telegram.inbound import Inbound, Me
 from teehee_telegram.manners import Manners
 
+DECIDING = (*commands.OWNERS, *commands.ADMINS, "forget")
+
+
+def decides(inbound: Inbound) -> bool:
+    """May it change what later updates of its chat are to the agent?"""
+    return inbound.moved is not None or (inbound.command is not None and inbound.command.name in DECIDING)
+
 
 class Orders:
     """Carries them out by way of the office. `bot` is there while there is one; `quiet` are chats to be silent in."""
