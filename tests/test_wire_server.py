@@ -360,6 +360,20 @@ async def test_however_many_ask_for_much_another_socket_is_heard_between_any_two
     assert max(after - before for before, after in itertools.pairwise([*seen, done])) == 1
 
 
+async def test_a_turn_that_breaks_off_leaves_the_others_theirs(served: Served) -> None:
+    def full(event: str, **facts: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+    served.server.log = full
+    async with connected(served.path) as busy, connected(served.path) as other:
+        await busy.write(HELLO * 40 + b"nonsense\n" * 40)
+        for _ in range(40):
+            await busy.answer()
+
+        assert (await other.ask("hello"))["result"] == {"hello": "you"}
+
+
 async def test_lines_that_wait_their_turn_are_answered_in_order(served: Served) -> None:
     line = '{{"jsonrpc":"2.0","id":{},"method":"hello"}}\n'
 

@@ -104,10 +104,12 @@ class Server:
     def _next_turn(self) -> None:
         connection = self._queue[0]
         connection.waits = False
-        connection.work()
-        self._queue.popleft()
-        if self._queue:
-            asyncio.get_running_loop().call_soon(self._next_turn)
+        try:
+            connection.work()
+        finally:
+            self._queue.popleft()
+            if self._queue:
+                asyncio.get_running_loop().call_soon(self._next_turn)
 
     def own(self, task: "asyncio.Future[Json]") -> None:
         """Keeps a reference to a running handler until it ends."""
