@@ -124,7 +124,7 @@ class Settings(BaseModel):
     )
     otlp_content: bool = Field(False, description="traces also carry what was said")
     isolate: bool = Field(False, description="give each agent a mind of its own, with its own store and sockets")
-    reload: bool = Field(True, description="take a changed character file in while it runs (`teehee run`)")
+    reload: bool = Field(True, description="take changed characters and knowledge in while they run (`teehee run`)")
     legacy_env: bool = Field(False, description="CHARACTER.<NAME>.X as Eliza 0.x has it: the file wins over it")
     plugin_path: str = Field("", description="a further folder to look for plugins in (development only)")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much the logs tell")

@@ -74,7 +74,7 @@ NoReload = Annotated[
     _option(
         "reload",
         "--no-reload",
-        text="Leave a changed character file for the next start",
+        text="Leave changed characters and knowledge for the next start",
         default="taken in",
         metavar="",
     ),
